@@ -1,0 +1,34 @@
+"""
+geojw: may this project be built here, on what legal basis, how sure are we, and what would have to change?
+
+Examples
+--------
+>>> import geojw
+>>> zone = geojw.open_zone("gaoxin")
+>>> sites = geojw.read_sites(zone.sample_sites)
+>>> screening = geojw.screen(sites, zone)
+>>> len(screening.verdicts) == len(sites)
+True
+"""
+
+__version__ = "0.1.0"
+
+from geojw.errors import CRSError, GeojwError, LayerError, OutputError, PackError, SitesError
+from geojw.intake import Sites, read_sites
+from geojw.screening import Screening
+from geojw.zone import Zone, open_zone, screen
+
+__all__ = [
+    "CRSError",
+    "GeojwError",
+    "LayerError",
+    "OutputError",
+    "PackError",
+    "Screening",
+    "Sites",
+    "SitesError",
+    "Zone",
+    "open_zone",
+    "read_sites",
+    "screen",
+]

@@ -1,0 +1,227 @@
+"""Floor 2: the rows of ``zone.toml``, ``catalogue.toml`` and ``targets.toml``, typed and frozen."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from geojw.errors import Fault
+
+ROW = ConfigDict(extra="forbid")
+"""How every row is read: unknown keys are faults; the types below are not guessed from text."""
+
+Flag = Annotated[bool, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True, ge=0)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[Number, Field(ge=0.0)]
+Share = Annotated[Positive, Field(le=1.0)]
+Day = Annotated[date, Field(strict=True)]
+Words = tuple[str, ...]
+Lonlat = tuple[Number, Number]
+Audience = Literal["internal", "department", "public"]
+Status = Literal["official", "open", "synthetic"]
+UNLIMITED = "unlimited"
+
+RowT = TypeVar("RowT")
+
+
+@dataclass(frozen=True, config=ROW)
+class Words2:
+    """A text in the two languages of every output."""
+
+    zh: str
+    en: str
+
+    def in_(self, lang: str) -> str:
+        """Give the text in one language."""
+        return self.zh if lang == "zh" else self.en
+
+
+@dataclass(frozen=True, config=ROW)
+class Basis:
+    """The legal basis of a rule or target, down to the article."""
+
+    title: str
+    article: str
+    url: str
+    verified: Flag
+    in_force_checked: Day | None = None
+
+
+@dataclass(frozen=True, config=ROW)
+class Attribute:
+    """How one attribute of sites is read; see ``docs/zone-pack.md``."""
+
+    title: Words2 | None = None
+    type: Literal["code", "boolean", "text"] = "text"
+    scheme: str | None = None
+    scheme_column: str | None = None
+    codes: Words = ()
+    digits: Whole | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, config=ROW)
+class Zone:
+    """The row of ``zone.toml``."""
+
+    id: str
+    title: Words2
+    centre: Lonlat
+    boundary: str
+    sliver_m2: Positive
+    site_accuracy_m: Positive | None = None
+    sliver_m: Positive = 0.1
+    planar_crs: str | None = None
+    validity_days: Whole | None = None
+    notice: Words2 | None = None
+    sample_sites: str | None = None
+    attributes: Mapping[str, Attribute] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=ROW)
+class Source:
+    """Where a layer comes from."""
+
+    publisher: str
+    date: Day
+    licence: str
+    version: str | None = None
+    url: str | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    note: Words2 | None = None
+
+
+@dataclass(frozen=True, config=ROW)
+class Paint:
+    """How a layer is drawn."""
+
+    colour: Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+    opacity: Share = 0.25
+    weight: Positive = 1.0
+    dash: str | None = None
+    hatch: Flag = False
+
+
+@dataclass(frozen=True, config=ROW)
+class Layer:
+    """One row of ``catalogue.toml``; its id is the table's name."""
+
+    title: Words2
+    kind: Literal["vector", "raster"]
+    path: str
+    crs: str
+    coverage: str
+    status: Status
+    audience: Audience
+    source: Source
+    paint: Paint
+    geometry: Literal["polygon", "line", "point"] | None = None
+    id: str | None = None
+    table: str | None = None
+    encoding: str | None = None
+    accuracy_m: Positive | None = None
+    audience_columns: Mapping[Audience, Words] = Field(default_factory=dict)
+    codes: Mapping[str, Words] = Field(default_factory=dict)
+    may_be_empty: Flag = False
+    min_features: Whole | None = None
+    classes: Mapping[str, tuple[Whole, ...]] = Field(default_factory=dict)
+    label: str | None = None
+
+
+@dataclass(frozen=True, config=ROW)
+class Quantity:
+    """What a target measures."""
+
+    kind: Literal["layer_area", "layer_share", "reported"]
+    layer: str | None = None
+    within: str | None = None
+
+
+@dataclass(frozen=True, config=ROW)
+class Target:
+    """One row of ``targets.toml``."""
+
+    id: str
+    title: Words2
+    quantity: Quantity
+    op: Literal[">=", "<=", "=", "about"]
+    value: Number
+    unit: str
+    basis: Basis
+    by: Whole | None = None
+    departments: Words = ()
+
+
+def read_toml(path: Path, faults: list[Fault]) -> dict[str, Any]:
+    """Read one TOML file; what is wrong goes to `faults` and an empty table comes back."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        faults.append(Fault("file_missing", path.name))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        faults.append(Fault("not_toml", path.name, {"error": error}))
+    except OSError as error:
+        faults.append(Fault("file_unreadable", path.name, {"error": error.strerror or error}))
+    return {}
+
+
+def read_row(kind: type[RowT], value: object, where: str, faults: list[Fault]) -> RowT | None:
+    """
+    Read one row.
+
+    Parameters
+    ----------
+    kind
+        The row's dataclass.
+    value
+        What the TOML says.
+    where
+        File and row, for the faults.
+    faults
+        Gets every fault of the row.
+
+    Returns
+    -------
+    object or None
+        The row, or None if anything is wrong with it.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        faults.extend(_fault(item, kind, where) for item in error.errors())
+        return None
+
+
+def _fault(item: Any, kind: type[object], where: str) -> Fault:  # noqa: ANN401 - pydantic's own dict
+    path = ".".join(str(part) for part in item["loc"])
+    where = f"{where}, {path}" if path else where
+    match item["type"]:
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            known = _keys_at(kind, item["loc"][:-1])
+            near = difflib.get_close_matches(str(item["loc"][-1]), known, 1)
+            if near:
+                return Fault("unknown_key_near", where, {"near": near[0]})
+            return Fault("unknown_key", where, {"known": ", ".join(sorted(known))})
+        case "missing":
+            return Fault("missing_key", where)
+        case "literal_error":
+            return Fault("not_one_of", where, {"got": item["input"], "known": item["ctx"]["expected"]})
+        case _:
+            return Fault("wrong_value", where, {"got": repr(item["input"])[:80], "why": item["msg"]})
+
+
+def _keys_at(kind: Any, loc: tuple[str | int, ...]) -> list[str]:  # noqa: ANN401 - walks annotations
+    """Give the keys that the row at this place may have."""
+    for part in loc:
+        fields = getattr(kind, "__pydantic_fields__", None)
+        kind = fields[part].annotation if fields and part in fields else kind
+        kind = next((arm for arm in getattr(kind, "__args__", ()) if hasattr(arm, "__pydantic_fields__")), kind)
+    return list(getattr(kind, "__pydantic_fields__", ()))

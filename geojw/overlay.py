@@ -1,0 +1,783 @@
+"""
+Floor 3: measure sites against one layer. No opinions: areas, lengths and distances, and what was hard to get.
+
+A layer is cut once into pieces of at most `MAX_VERTICES` vertices under one tree. A site that lies inside one piece
+needs no intersection at all; for the others only the pieces that it touches are intersected, and their areas
+are summed in a fixed order, so that batches and threads change no result.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import RLock
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geojw.geodesy import AnalysisCRS, Floats, Geometries
+
+MAX_VERTICES = 256
+"""Largest piece: measured as the best trade between more pieces and dearer intersections."""
+
+EDGE_VERTICES = 64
+ARC_SEGMENTS = 16
+"""Segments of a quarter circle where a layer is grown or shrunk by its accuracy."""
+
+SNAP_M = 1e-3
+NOISE_M2 = 1e-6
+"""Two features of a layer overlap if they share more than this; below it is rounding of the pieces' cut edges."""
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """
+    Sites as the engine sees them, in the analysis CRS.
+
+    Parameters
+    ----------
+    geometries
+        Polygons, lines and points, valid.
+    dimension
+        2, 1 or 0 for each.
+    size
+        Area in m², length in m, or 1.
+    """
+
+    geometries: Geometries
+    dimension: Ints
+    size: Floats
+
+    @classmethod
+    def of(cls, geometries: Geometries) -> Shapes:
+        """Take geometries in the analysis CRS."""
+        dimension = np.asarray(shapely.get_dimensions(geometries), dtype=np.int64)
+        return cls(geometries, dimension, size_of(geometries, dimension))
+
+    def take(self, rows: Ints) -> Shapes:
+        """Give some of them."""
+        return Shapes(self.geometries[rows], self.dimension[rows], self.size[rows])
+
+    def __len__(self) -> int:
+        return len(self.geometries)
+
+
+def size_of(geometries: Geometries, dimension: Ints) -> Floats:
+    """Area in m² of what should be polygons, length in m of lines, 1 for points that are there."""
+    area, length = shapely.area(geometries), shapely.length(geometries)
+    there = (~shapely.is_empty(geometries)).astype(float)
+    return np.asarray(np.select([dimension == 2, dimension == 1], [area, length], there), dtype=float)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """
+    The overlap of sites with the single features of a layer, sorted by site and feature.
+
+    Parameters
+    ----------
+    site, feature
+        Positions.
+    overlap
+        m², m, or 1; NaN where even the fallback failed.
+    notes
+        (site, feature, what happened) of the pairs that needed a fallback.
+    """
+
+    site: Ints
+    feature: Ints
+    overlap: Floats
+    notes: tuple[tuple[int, int, str], ...] = ()
+
+
+class LayerIndex:
+    """
+    One vector layer, cut and indexed.
+
+    Parameters
+    ----------
+    features
+        In the analysis CRS, valid, index = feature id, sorted by it; other columns are the attributes.
+    kind
+        ``polygon``, ``line`` or ``point``.
+    """
+
+    def __init__(self, features: gpd.GeoDataFrame, kind: str) -> None:
+        self.features = features
+        self.kind = kind
+        self.geometries: Geometries = np.asarray(features.geometry.values, dtype=object)
+        self.pieces, self.owner = subdivide(self.geometries)
+        # A prepared geometry used by two callers at once crashes the process.
+        self.lock = RLock()
+        self._selections: dict[bytes, Selection] = {}
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def select(self, kept: Bools) -> Selection:
+        """Give the selection of some features, indexed once."""
+        with self.lock:
+            key = kept.tobytes()
+            if key not in self._selections:
+                self._selections[key] = Selection(self, kept)
+            return self._selections[key]
+
+    @cached_property
+    def everything(self) -> Selection:
+        """All features."""
+        return self.select(np.ones(len(self), dtype=bool))
+
+    @cached_property
+    def component(self) -> Ints:
+        """For each feature, the group of features that overlap each other directly or through others."""
+        parent = np.arange(len(self))
+
+        def root(i: int) -> int:
+            while parent[i] != i:
+                parent[i] = parent[parent[i]]
+                i = parent[i]
+            return i
+
+        a, b = self.everything.tree.query(self.pieces, predicate="intersects")
+        rows = self.owner[a] < self.owner[b]
+        a, b = a[rows], b[rows]
+        rows = ~np.asarray(shapely.touches(self.pieces[a], self.pieces[b]), dtype=bool)
+        a, b = a[rows], b[rows]
+        shapes, _ = intersections(self.pieces[a], self.pieces[b])
+        rows = ~(shapely.area(shapes) <= NOISE_M2)  # a pair that could not be measured counts as overlapping
+        for i, j in zip(self.owner[a[rows]], self.owner[b[rows]], strict=True):
+            low, high = sorted((root(int(i)), root(int(j))))
+            parent[high] = low
+        return np.array([root(i) for i in range(len(self))], dtype=np.int64)
+
+
+@dataclass(eq=False)
+class Selection:
+    """
+    Some features of a layer: what a rule's `where` keeps.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    kept
+        For each feature, whether it counts.
+    """
+
+    layer: LayerIndex
+    kept: Bools
+    pieces: Geometries = field(init=False)
+    owner: Ints = field(init=False)
+    tree: shapely.STRtree = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows = self.kept[self.layer.owner]
+        self.pieces, self.owner = self.layer.pieces[rows], self.layer.owner[rows]
+        self.tree = _tree(self.pieces)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept."""
+        return not bool(self.kept.any())
+
+    @cached_property
+    def edges(self) -> tuple[Geometries, shapely.STRtree]:
+        """The features' own outlines (not the cuts between pieces), in short chunks, and their tree."""
+        chunks = chunked(shapely.boundary(self.layer.geometries[self.kept]))
+        return chunks, _tree(chunks)
+
+    @cached_property
+    def union(self) -> shapely.Geometry:
+        """The union of the unsplit features."""
+        return shapely.union_all(self.layer.geometries[self.kept])
+
+    @cached_property
+    def outline(self) -> tuple[Geometries, shapely.STRtree]:
+        """The outline of the union, in short chunks, and their tree."""
+        chunks = chunked(np.array([shapely.boundary(self.union)], dtype=object))
+        return chunks, _tree(chunks)
+
+
+def _tree(geometries: Geometries) -> shapely.STRtree:
+    tree = shapely.STRtree(geometries)
+    tree.query(shapely.box(0.0, 0.0, 0.0, 0.0))  # the first query builds it; two threads must not
+    return tree
+
+
+# ---------------------------------------------------------------------------------------------- cutting
+
+
+def subdivide(geometries: Geometries, most: int = MAX_VERTICES) -> tuple[Geometries, Ints]:
+    """
+    Cut geometries into pieces that are small enough.
+
+    Parameters
+    ----------
+    geometries
+        Valid, in the analysis CRS.
+    most
+        Vertices a piece may have.
+
+    Returns
+    -------
+    pieces : ndarray
+        Single polygons, lines or points, in the order of their owners.
+    owner : ndarray
+        Position of the geometry that each piece belongs to.
+    """
+    parts, owner = shapely.get_parts(geometries, return_index=True)
+    done, owners = [], []
+    while len(parts):
+        big = shapely.get_num_coordinates(parts) > most
+        done.append(parts[~big])
+        owners.append(owner[~big])
+        parts, owner = _halved(parts[big], owner[big])
+    if not done:
+        return np.zeros(0, dtype=object), np.zeros(0, dtype=np.int64)
+    pieces, owner = np.concatenate(done), np.concatenate(owners)
+    order = np.argsort(owner, kind="stable")
+    return pieces[order], owner[order].astype(np.int64)
+
+
+def _halved(parts: Geometries, owner: Ints) -> tuple[Geometries, Ints]:
+    """Cut each part across the middle of its longer side."""
+    halves: list[Any] = []
+    owners: list[int] = []
+    for part, (x0, y0, x1, y1), own in zip(parts, shapely.bounds(parts), owner, strict=True):
+        pad = 1.0  # the outer edges of the two rectangles keep clear of the part's own vertices
+        if x1 - x0 >= y1 - y0:
+            middle = (x0 + x1) / 2.0
+            boxes = ((x0 - pad, y0 - pad, middle, y1 + pad), (middle, y0 - pad, x1 + pad, y1 + pad))
+        else:
+            middle = (y0 + y1) / 2.0
+            boxes = ((x0 - pad, y0 - pad, x1 + pad, middle), (x0 - pad, middle, x1 + pad, y1 + pad))
+        cut = [piece for box in boxes for piece in _clipped(part, box)]
+        halves += cut
+        owners += [int(own)] * len(cut)
+    return np.array(halves, dtype=object), np.array(owners, dtype=np.int64)
+
+
+def _clipped(part: shapely.Geometry, box: tuple[float, float, float, float]) -> Sequence[shapely.Geometry]:
+    """Clip one polygon or line; the fast clip gives way to the exact one where it makes an invalid shape."""
+    try:
+        clipped = shapely.clip_by_rect(part, *box)
+        if not shapely.is_valid(clipped):
+            clipped = shapely.intersection(part, shapely.box(*box))
+    except shapely.GEOSException:
+        clipped = shapely.intersection(part, shapely.box(*box))
+    pieces = shapely.get_parts(clipped)
+    return list(pieces[shapely.get_dimensions(pieces) == shapely.get_dimensions(part)])
+
+
+def chunked(lines: Geometries, most: int = EDGE_VERTICES) -> Geometries:
+    """Cut lines into chunks of at most `most` edges that share their end points."""
+    parts = shapely.get_parts(lines)
+    parts = parts[shapely.get_num_coordinates(parts) > 1]
+    if not len(parts):
+        return np.zeros(0, dtype=object)
+    xy, line = shapely.get_coordinates(parts, return_index=True)
+    first = np.flatnonzero(np.diff(line, prepend=-1))
+    edges = np.diff(np.append(first, len(xy))) - 1
+    number = -(-edges // most)
+    chunk_line = np.repeat(np.arange(len(parts)), number)
+    within = np.arange(len(chunk_line)) - np.repeat(np.cumsum(number) - number, number)
+    start = first[chunk_line] + within * most
+    count = np.minimum(most, edges[chunk_line] - within * most) + 1
+    index = np.repeat(np.arange(len(count)), count)
+    offset = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
+    return np.asarray(shapely.linestrings(xy[start[index] + offset], indices=index), dtype=object)
+
+
+# ---------------------------------------------------------------------------------------------- overlap
+
+
+def in_threads(work: Callable[[slice], None], cuts: Sequence[int], workers: int) -> None:
+    """Run `work` on the slices between the cuts; results must not depend on which thread does what."""
+    slices = [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if b > a]
+    if workers <= 1 or len(slices) <= 1:
+        for part in slices:
+            work(part)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for future in [pool.submit(work, part) for part in slices]:
+            future.result()
+
+
+def default_workers() -> int:
+    """Give the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def overlap_pairs(shapes: Shapes, layer: LayerIndex, workers: int = 1) -> Pairs:
+    """
+    Measure what each site shares with each feature of a polygon layer.
+
+    Parameters
+    ----------
+    shapes
+        The sites.
+    layer
+        A polygon layer.
+    workers
+        Threads.
+
+    Returns
+    -------
+    Pairs
+        Only pairs that share an interior: touching is not overlapping.
+    """
+    with layer.lock:
+        site, piece = layer.everything.tree.query(shapes.geometries)
+        order = np.lexsort((site, piece))
+        site, piece = site[order], piece[order]
+        overlap = np.zeros(len(site))
+        notes: list[tuple[int, int, str]] = []
+
+        def measure(part: slice) -> None:
+            overlap[part], hard = _overlaps(shapes, site[part], layer.pieces, piece[part])
+            notes.extend((int(s), int(layer.owner[p]), what) for s, p, what in hard)
+
+        # Each piece belongs to one slice, hence to one thread: see the crash of shared prepared geometries.
+        starts = np.flatnonzero(np.diff(piece, prepend=-1))
+        cuts = [0, *starts[np.linspace(0, len(starts), 8 * workers, endpoint=False, dtype=int)[1:]], len(site)]
+        in_threads(measure, sorted(cuts) if len(starts) else [0, len(site)], workers)
+    return _per_feature(shapes, layer, site, piece, overlap, tuple(sorted(notes)))
+
+
+def _overlaps(
+    shapes: Shapes, site: Ints, pieces: Geometries, piece: Ints
+) -> tuple[Floats, list[tuple[int, int, str]]]:
+    """Overlap of sites with single pieces, and the pairs that needed a fallback."""
+    shapely.prepare(pieces[np.unique(piece)])
+    sites, others = shapes.geometries[site], pieces[piece]
+    inside = np.asarray(shapely.contains_properly(others, sites), dtype=bool)
+    overlap = np.where(inside, shapes.size[site], 0.0)
+    rest = np.flatnonzero(~inside)
+    rest = rest[np.asarray(shapely.intersects(others[rest], sites[rest]), dtype=bool)]
+    shared, hard = intersections(sites[rest], others[rest])
+    overlap[rest] = size_of(shared, shapes.dimension[site[rest]])
+    failed = np.array([shape is None for shape in shared], dtype=bool)
+    overlap[rest[failed]] = np.nan
+    return overlap, [(int(site[rest[row]]), int(piece[rest[row]]), what) for row, what in hard]
+
+
+def intersections(a: Geometries, b: Geometries) -> tuple[Geometries, list[tuple[int, str]]]:
+    """
+    Intersect pairs; a pair that GEOS cannot do is snapped to 1 mm and made valid, and named.
+
+    Parameters
+    ----------
+    a, b
+        Geometries, pair by pair.
+
+    Returns
+    -------
+    shapes : ndarray
+        The intersections; None where the fallback failed too.
+    hard : list of (row, what)
+        ``snapped`` or ``failed``.
+    """
+    try:
+        return np.asarray(shapely.intersection(a, b), dtype=object), []
+    except shapely.GEOSException:
+        pass
+    out = np.full(len(a), None, dtype=object)
+    hard = []
+    for row, (one, other) in enumerate(zip(a, b, strict=True)):
+        try:
+            out[row] = shapely.intersection(one, other)
+        except shapely.GEOSException:
+            out[row], what = _snapped_intersection(one, other)
+            hard.append((row, what))
+    return out, hard
+
+
+def _snapped_intersection(one: shapely.Geometry, other: shapely.Geometry) -> tuple[shapely.Geometry | None, str]:
+    try:
+        a, b = (shapely.make_valid(shapely.set_precision(shape, SNAP_M)) for shape in (one, other))
+        return shapely.intersection(a, b), "snapped"
+    except shapely.GEOSException:
+        return None, "failed"
+
+
+def _per_feature(
+    shapes: Shapes,
+    layer: LayerIndex,
+    site: Ints,
+    piece: Ints,
+    overlap: Floats,
+    notes: tuple[tuple[int, int, str], ...],
+) -> Pairs:
+    """Sum pieces to features, in the order of the pieces."""
+    rows = np.flatnonzero(~(overlap <= 0.0))  # NaN stays
+    rows = rows[np.lexsort((piece[rows], layer.owner[piece[rows]], site[rows]))]
+    site, feature, overlap = site[rows], layer.owner[piece[rows]], overlap[rows]
+    if not len(site):
+        return Pairs(site, feature, overlap, notes)
+    starts = np.flatnonzero((np.diff(site, prepend=-1) != 0) | (np.diff(feature, prepend=-1) != 0))
+    several = np.diff(np.append(starts, len(site))) > 1
+    total = np.add.reduceat(overlap, starts)
+    site, feature = site[starts], feature[starts]
+    for row in np.flatnonzero(several & (shapes.dimension[site] < 2)):
+        # A line along a cut, or a point on it, lies in two pieces and counts once.
+        total[row] = _closed_overlap(shapes, site[row], layer, layer.owner == feature[row])
+    total = np.minimum(total, shapes.size[site])
+    total = _without_edge_runs(shapes, layer, site, feature, total)
+    there = ~(total <= 0.0)
+    return Pairs(site[there], feature[there], total[there], notes)
+
+
+def _closed_overlap(shapes: Shapes, site: int, layer: LayerIndex, rows: Bools) -> float:
+    """Length or presence of a line or point in some pieces, their edges included, each part once."""
+    shape = shapes.geometries[site]
+    shared = shapely.union_all(shapely.intersection(shape, layer.pieces[rows]))
+    return float(size_of(np.array([shared], dtype=object), shapes.dimension[site : site + 1])[0])
+
+
+def _without_edge_runs(shapes: Shapes, layer: LayerIndex, site: Ints, feature: Ints, total: Floats) -> Floats:
+    """Take away where a line runs along a feature's edge, or a point lies on it: touching is not overlapping."""
+    total = total.copy()
+    low = np.flatnonzero(shapes.dimension[site] < 2)
+    if not low.size:
+        return total
+    chunks, tree = layer.everything.edges
+    for row in low:
+        shape = shapes.geometries[site[row]]
+        near = chunks[tree.query(shape, predicate="intersects")]
+        if shapes.dimension[site[row]] == 1:
+            runs = shapely.length(shapely.intersection(shape, near)).sum() > 0.0
+        else:
+            runs = len(near) > 0
+        if runs:
+            total[row] = interior_size(shape, layer.geometries[feature[row]])
+    return total
+
+
+def interior_size(shape: shapely.Geometry, polygon: shapely.Geometry) -> float:
+    """Area, length or presence (1) of a site in the interior of a polygon, without any shortcut."""
+    match shapely.get_dimensions(shape):
+        case 2:
+            return float(shapely.area(shapely.intersection(shape, polygon)))
+        case 1:
+            closed = shapely.length(shapely.intersection(shape, polygon))
+            return float(closed - shapely.length(shapely.intersection(shape, shapely.boundary(polygon))))
+        case _:
+            return float(shapely.contains(polygon, shape))
+
+
+def union_overlap(shapes: Shapes, pairs: Pairs, selection: Selection) -> Floats:
+    """
+    Measure what each site shares with the union of the kept features.
+
+    Parameters
+    ----------
+    shapes
+        The sites.
+    pairs
+        Their overlaps with the single features.
+    selection
+        The features that count.
+
+    Returns
+    -------
+    ndarray
+        m², m, or 1 for each site; never more than its size, NaN where a pair failed.
+    """
+    kept = selection.kept[pairs.feature]
+    site, feature, overlap = pairs.site[kept], pairs.feature[kept], pairs.overlap[kept]
+    total = np.bincount(site, overlap, minlength=len(shapes)) if len(site) else np.zeros(len(shapes))
+    several = np.bincount(site, minlength=len(shapes)) > 1
+    # Adjacent features: a line along the common edge is inside the union; overlapping ones must not count twice.
+    again = several & (shapes.dimension < 2)
+    if np.any(several & (shapes.dimension == 2)):
+        component = selection.layer.component[feature]
+        order = np.lexsort((component, site))
+        same = (np.diff(site[order]) == 0) & (np.diff(component[order]) == 0)
+        again[site[order][1:][same]] = True
+    again &= ~np.isnan(total)
+    for row in np.flatnonzero(again):
+        total[row] = interior_size(shapes.geometries[row], _local_union(shapes, row, selection))
+    return np.minimum(total, shapes.size)
+
+
+def _local_union(shapes: Shapes, row: int, selection: Selection) -> shapely.Geometry:
+    """Union of the kept pieces that a site touches; for lines of the whole features, whose edges matter."""
+    near = selection.tree.query(shapes.geometries[row], predicate="intersects")
+    if shapes.dimension[row] == 2:
+        return shapely.union_all(selection.pieces[near])
+    return shapely.union_all(selection.layer.geometries[np.unique(selection.owner[near])])
+
+
+def exact_overlap(shape: shapely.Geometry, selection: Selection) -> float:
+    """Measure one site on the unsplit features: what decides where a result lies at its limit."""
+    near = np.unique(selection.owner[selection.tree.query(shape, predicate="intersects")])
+    return interior_size(shape, shapely.union_all(selection.layer.geometries[near])) if near.size else 0.0
+
+
+# ---------------------------------------------------------------------------------------------- distance
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """
+    The nearest kept feature of each site.
+
+    Parameters
+    ----------
+    distance_m
+        Geodesic distance in metres, 0 where they meet, infinite where nothing is kept.
+    feature
+        Its position; of equally near ones the lowest id; -1 where nothing is kept.
+    away
+        Unit vector from the feature to the site in the analysis CRS, (n, 2); 0 where they meet.
+    """
+
+    distance_m: Floats
+    feature: Ints
+    away: Floats
+
+
+def nearest(
+    shapes: Shapes, selection: Selection, analysis: AnalysisCRS, *, exact: bool = False, workers: int = 1
+) -> Nearest:
+    """
+    Find the nearest kept feature of each site.
+
+    Parameters
+    ----------
+    shapes
+        The sites.
+    selection
+        The features that count.
+    analysis
+        The CRS of both.
+    exact
+        Whether features that are farther in the plane by less than its distortion compete on the ellipsoid too.
+    workers
+        Threads.
+
+    Returns
+    -------
+    Nearest
+        A row a site.
+    """
+    out = Nearest(np.full(len(shapes), np.inf), np.full(len(shapes), -1, dtype=np.int64), np.zeros((len(shapes), 2)))
+    if selection.is_empty or not len(shapes):
+        return out
+
+    def find(part: slice) -> None:
+        rows = np.arange(part.start, part.stop)
+        geometries = shapes.geometries[rows]
+        (site, piece), planar = selection.tree.query_nearest(geometries, return_distance=True, all_matches=True)
+        if exact:
+            reach = np.zeros(len(rows))
+            reach[site] = planar
+            reach *= 1.0 + 2.0 * analysis.distortion(geometries)
+            site, piece = selection.tree.query(geometries, predicate="dwithin", distance=reach + 1e-6)
+        _keep_nearest(out, geometries, site, piece, selection, analysis, part.start)
+
+    cuts = np.linspace(0, len(shapes), min(8 * workers, len(shapes)) + 1, dtype=int)
+    in_threads(find, [int(cut) for cut in cuts], workers)
+    return out
+
+
+def _keep_nearest(
+    out: Nearest,
+    geometries: Geometries,
+    site: Ints,
+    piece: Ints,
+    selection: Selection,
+    analysis: AnalysisCRS,
+    start: int,
+) -> None:
+    """Measure candidate pieces on the ellipsoid and write the nearest of each site."""
+    ends = shapely.get_coordinates(shapely.shortest_line(geometries[site], selection.pieces[piece])).reshape(-1, 2, 2)
+    distance = np.zeros(len(site))
+    apart = np.any(ends[:, 0] != ends[:, 1], axis=1)
+    distance[apart] = analysis.distance_m(ends[apart, 0], ends[apart, 1])
+    feature = selection.owner[piece]
+    order = np.lexsort((feature, np.round(distance, 6), site))
+    first = order[np.flatnonzero(np.diff(site[order], prepend=-1))]
+    rows = site[first] + start
+    out.distance_m[rows], out.feature[rows] = distance[first], feature[first]
+    away = ends[first, 0] - ends[first, 1]
+    length = np.hypot(away[:, 0], away[:, 1])
+    out.away[rows] = away / np.where(length == 0.0, 1.0, length)[:, None]
+
+
+def farthest_m(shapes: Shapes, area: shapely.Geometry, analysis: AnalysisCRS) -> tuple[Floats, Floats]:
+    """
+    Bound the distance of each site from the farthest point of an area, in m.
+
+    Parameters
+    ----------
+    shapes
+        The sites.
+    area
+        Where a thing of unknown position may be.
+    analysis
+        The CRS of both.
+
+    Returns
+    -------
+    at_least, at_most : ndarray
+        Equal for convex sites: then the farthest point is a corner of the area.
+    """
+    corners = shapely.points(shapely.get_coordinates(shapely.convex_hull(area)))
+    at_least, at_most = np.zeros(len(shapes)), np.full(len(shapes), np.inf)
+    for row, shape in enumerate(shapes.geometries):
+        lines = shapely.get_coordinates(shapely.shortest_line(shape, corners)).reshape(-1, 2, 2)
+        at_least[row] = analysis.distance_m(lines[:, 0], lines[:, 1]).max()
+        hull = shapely.convex_hull(shape)
+        if hull.equals(shape):
+            at_most[row] = at_least[row]
+            continue
+        own = shapely.get_coordinates(shape)
+        ends = shapely.get_coordinates(corners)
+        planar = np.hypot(own[:, None, 0] - ends[None, :, 0], own[:, None, 1] - ends[None, :, 1]).max(axis=1)
+        at_most[row] = planar.min() * (1.0 + float(analysis.distortion(np.array([area], dtype=object))[0]))
+    return at_least, at_most
+
+
+# ---------------------------------------------------------------------------------------------- certainty
+
+
+def grown_and_shrunk(
+    shapes: Shapes, overlap: Floats, selection: Selection, accuracy_m: Floats, site_accuracy_m: Floats
+) -> tuple[Floats, Floats]:
+    """
+    Measure the overlap with the kept union grown and shrunk by the accuracy of layer and site together.
+
+    Parameters
+    ----------
+    shapes
+        The sites.
+    overlap
+        Their measured overlaps.
+    selection
+        The features that count.
+    accuracy_m
+        Of each feature of the layer, in m.
+    site_accuracy_m
+        Of each site, in m.
+
+    Returns
+    -------
+    grown, shrunk : ndarray
+        Like `overlap`. Only sites near a kept edge differ; where features differ in accuracy the largest shrinks.
+    """
+    grown, shrunk = overlap.copy(), overlap.copy()
+    if selection.is_empty:
+        return grown, shrunk
+    reach = site_accuracy_m + float(accuracy_m[selection.kept].max())
+    chunks, tree = selection.edges
+    if not len(chunks):
+        return grown, shrunk
+    rows = np.unique(tree.query(shapes.geometries, predicate="dwithin", distance=reach)[0])
+    rows = rows[reach[rows] > 0.0]
+    if not rows.size:
+        return grown, shrunk
+    near = shapes.take(rows)
+    site, piece = selection.tree.query(near.geometries, predicate="dwithin", distance=reach[rows])
+    window = shapely.box(*_padded(near.geometries, 2.0 * reach[rows] + 1.0).T)
+    local, _ = intersections(selection.pieces[piece], window[site])
+    each = accuracy_m[selection.owner[piece]] + site_accuracy_m[rows[site]]
+    union = _grouped_union(local, site, len(rows))
+    if np.ptp(accuracy_m[selection.kept]) == 0.0:
+        wide = shapely.buffer(union, reach[rows], quad_segs=ARC_SEGMENTS)
+    else:
+        wide = _grouped_union(shapely.buffer(local, each, quad_segs=ARC_SEGMENTS), site, len(rows))
+    tight = shapely.buffer(union, -reach[rows], quad_segs=ARC_SEGMENTS)
+    for out, shape in ((grown, wide), (shrunk, tight)):
+        out[rows] = size_of(intersections(near.geometries, shape)[0], near.dimension)
+    return np.maximum(grown, overlap), np.minimum(shrunk, overlap)
+
+
+def _padded(geometries: Geometries, pad_m: Floats) -> Floats:
+    bounds = shapely.bounds(geometries)
+    return np.asarray(bounds + np.column_stack([-pad_m, -pad_m, pad_m, pad_m]), dtype=float)
+
+
+def _grouped_union(parts: Geometries, group: Ints, groups: int) -> Geometries:
+    """Union of the parts of each group; empty where a group has none."""
+    order = np.argsort(group, kind="stable")
+    parts, group = parts[order], group[order]
+    starts = np.searchsorted(group, np.arange(groups + 1))
+    out = np.empty(groups, dtype=object)
+    for row in range(groups):
+        mine = parts[starts[row] : starts[row + 1]]
+        out[row] = mine[0] if len(mine) == 1 else shapely.union_all(mine)
+    return out
+
+
+# ---------------------------------------------------------------------------------------------- coverage
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """
+    Where a layer is authoritative.
+
+    Parameters
+    ----------
+    inside
+        The coverage polygons; None is everywhere.
+    holes
+        Envelopes of features that could not be trusted: not covered, whatever the polygons say.
+    """
+
+    inside: Selection | None
+    holes: Geometries
+
+    def outside(self, shapes: Shapes, workers: int = 1) -> Floats:
+        """Measure how much of each site is not covered: m², m, or 1."""
+        out = np.zeros(len(shapes))
+        if self.inside is not None:
+            out = shapes.size - self._covered(shapes, self.inside, workers)
+            out[out < NOISE_M2] = 0.0
+        if len(self.holes):
+            site, hole = shapely.STRtree(self.holes).query(shapes.geometries, predicate="intersects")
+            shared = shapely.intersection(shapes.geometries[site], self.holes[hole])
+            lost = size_of(np.asarray(shared, dtype=object), shapes.dimension[site])
+            out = np.minimum(out + np.bincount(site, lost, minlength=len(shapes)), shapes.size)
+        return out
+
+    @staticmethod
+    def _covered(shapes: Shapes, inside: Selection, workers: int) -> Floats:
+        covered = union_overlap(shapes, overlap_pairs(shapes, inside.layer, workers), inside)
+        thin = np.flatnonzero((shapes.dimension < 2) & (covered < shapes.size))
+        # A coverage holds its own edge, unlike a layer, whose touched edge is no overlap.
+        for row in thin:
+            closed = shapely.intersection(shapes.geometries[row], inside.union)
+            covered[row] = size_of(np.array([closed], dtype=object), shapes.dimension[row : row + 1])[0]
+        return covered
+
+    def outside_widened(self, shapes: Shapes, by_m: float, workers: int = 1) -> tuple[Floats, Floats]:
+        """Measure how much of each site, widened by `by_m`, is not covered, in m², and how large it is."""
+        if self.inside is None and not len(self.holes):
+            return np.zeros(len(shapes)), np.ones(len(shapes))
+        safe = np.zeros(len(shapes), dtype=bool)
+        if self.inside is not None:
+            chunks, tree = self.inside.outline
+            near = np.unique(tree.query(shapes.geometries, predicate="dwithin", distance=by_m * 1.0001)[0])
+            safe = self.outside(shapes, workers) == 0.0
+            safe[near] = False
+        if len(self.holes):
+            holes = shapely.STRtree(self.holes).query(shapes.geometries, predicate="dwithin", distance=by_m * 1.0001)
+            safe |= self.inside is None
+            safe[np.unique(holes[0])] = False
+        out, size = np.zeros(len(shapes)), np.ones(len(shapes))
+        rows = np.flatnonzero(~safe)
+        if rows.size:
+            wide = Shapes.of(shapely.buffer(shapes.geometries[rows], by_m, quad_segs=64))
+            out[rows], size[rows] = self.outside(wide, workers), wide.size
+        return out, size

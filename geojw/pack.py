@@ -1,0 +1,244 @@
+"""Floor 3: a zone pack as one thing, its four TOML files read and held against each other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from geojw.access_list import Rule, listed
+from geojw.catalogue import UNLIMITED, Attribute, Layer, Target, Zone, read_row, read_toml
+from geojw.errors import Fault, PackError
+
+RowT = TypeVar("RowT", Rule, Target)
+
+FILES = ("zone.toml", "catalogue.toml", "access_list.toml", "targets.toml")
+
+
+@dataclass(frozen=True)
+class Pack:
+    """
+    A zone pack without its data.
+
+    Parameters
+    ----------
+    folder
+        Where its files are.
+    zone
+        Name, centre, tolerances, attributes.
+    layers
+        Layer id -> row.
+    rules
+        Every rule, in force or not, sorted by id.
+    targets
+        Every target, sorted by id.
+    hashes
+        TOML file -> sha256.
+    """
+
+    folder: Path
+    zone: Zone
+    layers: Mapping[str, Layer]
+    rules: tuple[Rule, ...]
+    targets: tuple[Target, ...]
+    hashes: Mapping[str, str]
+
+    def in_force(self, day: date) -> tuple[Rule, ...]:
+        """Give the rules that count on a day."""
+        return tuple(rule for rule in self.rules if rule.enabled and rule.in_force.on(day))
+
+    def attribute(self, key: str) -> Attribute:
+        """Give how an attribute of sites is read, declared or not."""
+        return self.zone.attributes.get(key) or Attribute()
+
+
+def load_pack(folder: Path) -> Pack:
+    """
+    Read a zone pack's TOML files.
+
+    Parameters
+    ----------
+    folder
+        With ``zone.toml``, ``catalogue.toml``, ``access_list.toml`` and ``targets.toml``.
+
+    Returns
+    -------
+    Pack
+        The pack; its data files are not read yet.
+
+    Raises
+    ------
+    PackError
+        With every fault of all four files.
+    """
+    if not folder.is_dir():
+        raise PackError([Fault("pack_missing", str(folder))])
+    faults: list[Fault] = []
+    tables = {name: read_toml(folder / name, faults) for name in FILES}
+    if faults:
+        raise PackError(faults)
+    zone = read_row(Zone, tables["zone.toml"], "zone.toml", faults)
+    layers = _layers(tables["catalogue.toml"], faults)
+    rules = _rows(Rule, tables["access_list.toml"], "rule", "access_list.toml", faults)
+    targets = _rows(Target, tables["targets.toml"], "target", "targets.toml", faults)
+    known = set(tables["catalogue.toml"].get("layers", {}))
+    faults += _layer_faults(layers, known)
+    for rule in rules:
+        faults += _rule_faults(rule, layers, known, zone.attributes if zone else {})
+    faults += _ungoverned(rules)
+    faults += _target_faults(targets, known)
+    if zone is not None:
+        faults += _zone_faults(zone, layers, known)
+    if faults or zone is None:
+        raise PackError(faults)
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    return Pack(folder, zone, layers, tuple(rules), tuple(targets), hashes)
+
+
+def _layers(table: dict[str, Any], faults: list[Fault]) -> dict[str, Layer]:
+    faults += [
+        Fault("unknown_key", f"catalogue.toml, {key}", {"known": "layers"}) for key in table if key != "layers"
+    ]
+    read = {
+        name: read_row(Layer, row, f"catalogue.toml, layers.{name}", faults)
+        for name, row in sorted(_table(table, "layers", "catalogue.toml", faults).items())
+    }
+    return {name: row for name, row in read.items() if row is not None}
+
+
+def _table(table: dict[str, Any], key: str, file: str, faults: list[Fault]) -> dict[str, Any]:
+    value = table.get(key)
+    if isinstance(value, dict):
+        return value
+    faults.append(Fault("missing_key", f"{file}, {key}"))
+    return {}
+
+
+def _rows(
+    kind: type[RowT], table: dict[str, Any], key: str, file: str, faults: list[Fault]
+) -> list[RowT]:
+    faults += [Fault("unknown_key", f"{file}, {k}", {"known": key}) for k in table if k != key]
+    rows, seen = [], dict[str, int]()
+    raw = table.get(key, [])
+    if not isinstance(raw, list):
+        faults.append(Fault("not_rows", f"{file}, {key}", {"key": key}))
+        raw = []
+    for number, value in enumerate(raw, 1):
+        name = value.get("id", "?") if isinstance(value, dict) else "?"
+        row = read_row(kind, value, f"{file}, {key} {number} ({name})", faults)
+        if name in seen:
+            faults.append(Fault("duplicate_id", f"{file}, {key} {number} ({name})", {"first": seen[name]}))
+        seen.setdefault(str(name), number)
+        if row is not None:
+            rows.append(row)
+    return sorted(rows, key=lambda row: row.id)
+
+
+def _layer_faults(layers: Mapping[str, Layer], known: set[str]) -> Iterable[Fault]:
+    for name, layer in layers.items():
+        at = f"catalogue.toml, layers.{name}"
+        path = PurePosixPath(layer.path)
+        if path.is_absolute() or ".." in path.parts or "\\" in layer.path or ":" in layer.path:
+            yield Fault("path_outside", f"{at}, path", {"path": layer.path})
+        if layer.kind == "vector":
+            for key in ("geometry", "id"):
+                if getattr(layer, key) is None:
+                    yield Fault("missing_key", f"{at}, {key}")
+        elif not layer.classes:
+            yield Fault("missing_key", f"{at}, classes")
+        if layer.coverage == UNLIMITED:
+            continue
+        if layer.coverage not in known:
+            yield Fault("unknown_layer", f"{at}, coverage", {"layer": layer.coverage})
+        elif (cover := layers.get(layer.coverage)) and (
+            cover.geometry != "polygon" or cover.coverage != UNLIMITED
+        ):
+            yield Fault("bad_coverage", f"{at}, coverage", {"layer": layer.coverage})
+
+
+def _zone_faults(zone: Zone, layers: Mapping[str, Layer], known: set[str]) -> Iterable[Fault]:
+    if zone.boundary not in known:
+        yield Fault("unknown_layer", "zone.toml, boundary", {"layer": zone.boundary})
+    elif (row := layers.get(zone.boundary)) and row.geometry != "polygon":
+        yield Fault("boundary_not_polygon", "zone.toml, boundary", {"layer": zone.boundary})
+    lon, lat = zone.centre
+    if not (-180.0 <= lon <= 180.0 and -90.0 <= lat <= 90.0):
+        yield Fault("centre_range", "zone.toml, centre", {"lon": lon, "lat": lat})
+    for key, spec in zone.attributes.items():
+        if (spec.scheme is None) != (spec.scheme_column is None):
+            yield Fault("scheme_pair", f"zone.toml, attributes.{key}")
+
+
+def _rule_faults(
+    rule: Rule, layers: Mapping[str, Layer], known: set[str], attributes: Mapping[str, Attribute]
+) -> Iterable[Fault]:
+    at = f"access_list.toml, rule {rule.id}"
+    if rule.layer not in known:
+        yield Fault("unknown_layer", f"{at}, layer", {"layer": rule.layer})
+    if rule.in_force.until is not None and rule.in_force.until <= rule.in_force.start:
+        yield Fault("until_before_start", f"{at}, in_force")
+    if not rule.enabled and not rule.reason:
+        yield Fault("disabled_without_reason", at)
+    if rule.enabled and not rule.basis.verified:
+        yield Fault("unverified_enabled", at)
+    layer = layers.get(rule.layer)
+    if layer and (layer.kind == "raster") != (rule.test.measure == "cover_share"):
+        yield Fault("measure_of_kind", f"{at}, test", {"measure": rule.test.measure, "kind": layer.kind})
+    for column, values in rule.where.items():
+        allowed = layer.codes.get(column) if layer else None
+        for value in values:
+            if allowed and not _within(value, allowed):
+                yield Fault("value_not_in_codes", f"{at}, where.{column}", {"got": value})
+    for part, asked in (("applies", rule.applies), ("unless", rule.unless)):
+        for key, wanted in asked.items():
+            codes = attributes[key].codes if key in attributes else ()
+            for value in wanted:
+                if codes and isinstance(value, str) and not _within(value, codes):
+                    yield Fault("value_not_in_codes", f"{at}, {part}.{key}", {"got": value})
+
+
+def _within(value: str, codes: Iterable[str]) -> bool:
+    """Whether a listed value or prefix can match an allowed one."""
+    stem = value.removesuffix("*")
+    return any(
+        listed(stem, (code,)) or (value.endswith("*") and code.removesuffix("*").startswith(stem))
+        for code in codes
+    )
+
+
+def _ungoverned(rules: Iterable[Rule]) -> Iterable[Fault]:
+    """Find prohibitions whose exception would leave the lifted case without any rule."""
+    rules = [rule for rule in rules if rule.enabled]
+    for rule in rules:
+        if rule.effect == "prohibit" and rule.unless and not any(_governs(other, rule) for other in rules):
+            yield Fault("unless_on_prohibit", f"access_list.toml, rule {rule.id}, unless", {"layer": rule.layer})
+
+
+def _governs(other: Rule, rule: Rule) -> bool:
+    """Whether another rule catches every case that the exception of `rule` lifts."""
+    if other is rule or other.layer != rule.layer or other.effect == "inform" or other.unless == rule.unless:
+        return False
+    if other.in_force.start > rule.in_force.start or (
+        other.in_force.until is not None
+        and (rule.in_force.until is None or other.in_force.until < rule.in_force.until)
+    ):
+        return False
+    if any(not set(rule.where.get(column, ())) <= set(v) or column not in rule.where for column, v in other.where.items()):
+        return False
+    lifted = {**rule.applies, **rule.unless}
+    return all(key in lifted and set(lifted[key]) <= set(values) for key, values in other.applies.items())
+
+
+def _target_faults(targets: Iterable[Target], known: set[str]) -> Iterable[Fault]:
+    for target in targets:
+        at = f"targets.toml, target {target.id}, quantity"
+        needed = ("layer", "within") if target.quantity.kind != "reported" else ()
+        for key in needed:
+            layer = getattr(target.quantity, key)
+            if layer is None:
+                yield Fault("missing_key", f"{at}.{key}")
+            elif layer not in known:
+                yield Fault("unknown_layer", f"{at}.{key}", {"layer": layer})

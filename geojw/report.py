@@ -1,0 +1,369 @@
+"""Floor 5: results out, as tables, GeoPackage and passport. Nothing is decided here."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import fiona
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyogrio
+import pyproj
+import shapely
+from pyproj import CRS
+
+from geojw import overlay
+from geojw.errors import Fault, OutputError
+from geojw.geodesy import AnalysisCRS, Floats, Geometries
+from geojw.screening import FINDINGS, OVERLAPS, VERDICTS, LayerData, Screening
+
+Format = Literal["csv", "parquet"]
+
+NUMBERS = {
+    "value", "limit", "margin", "area_m2", "area_ha", "area_mu", "length_m", "area_planar_m2", "overlap_m2",
+    "overlap_share", "distance_m", "overlap_m",
+}  # fmt: skip
+SHARED = {"says", "basis", "claimed", "data", "remedy", "rule_id", "layer", "outcome", "effect", "measure", "op"}
+"""Texts that repeat: dictionary-coded in Parquet."""
+
+REJECTED = ("source", "row", "site_id", "reason")
+COLUMNS: Mapping[str, Sequence[str]] = {
+    "verdicts": VERDICTS, "findings": FINDINGS, "overlaps": OVERLAPS, "rejected": REJECTED,
+}  # fmt: skip
+PRODUCTS = (
+    *(f"{name}.{suffix}" for name in COLUMNS for suffix in ("csv", "parquet")),
+    "result.gpkg", "result_sites.parquet", "result_overlaps.parquet", "map.html", "passport.json",
+)  # fmt: skip
+"""Everything a screening may leave in a folder: what a new run does not write it takes away."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_WORLD = "EPSG:4490"
+
+
+@dataclass(eq=False)
+class Output:
+    """
+    A folder of results that appears whole or not at all.
+
+    Everything is written into a hidden folder beside it; `publish` moves the files into place, the passport last. A
+    folder without ``passport.json`` is not a result.
+
+    Parameters
+    ----------
+    folder
+        Where the results go.
+    format
+        ``csv`` or ``parquet``.
+    lang
+        Language of the reasons.
+    """
+
+    folder: Path
+    format: Format = "csv"
+    lang: str = "zh"
+    work: Path = field(init=False)
+    _tables: dict[str, _Table] = field(default_factory=dict)
+    _shapes: dict[str, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        try:
+            if self.folder.exists() and not self.folder.is_dir():
+                raise OutputError([Fault("out_is_file", self.folder.name)])
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            prefix = f".{self.folder.name}.partial-"
+            self.work = Path(tempfile.mkdtemp(prefix=prefix, dir=self.folder.parent))
+        except OSError as error:
+            raise _unwritable(self.folder, error) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+        shutil.rmtree(self.work, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _unwritable(self.folder, error) from error
+
+    def add(self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool) -> None:
+        """
+        Write one batch.
+
+        Parameters
+        ----------
+        screening
+            Its tables.
+        layers
+            The layers that were read, for the shapes of overlaps.
+        only_not_clear
+            Leave sites that are clear out of the file of geometries.
+        """
+        rejected = screening.rejected.assign(
+            reason=[fault.text(self.lang) if isinstance(fault, Fault) else str(fault) for fault in screening.rejected["reason"]]
+        )
+        tables = {
+            "verdicts": screening.verdicts, "findings": screening.findings, "overlaps": screening.overlaps,
+            "rejected": rejected,
+        }  # fmt: skip
+        for name, frame in tables.items():
+            if name not in self._tables:
+                self._tables[name] = _Table(self.work / f"{name}.{self.format}", COLUMNS[name], self.format)
+            self._tables[name].add(frame)
+        self._add_shapes(screening, layers, only_not_clear=only_not_clear)
+
+    def _add_shapes(self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool) -> None:
+        verdicts = screening.verdicts
+        if only_not_clear:
+            verdicts = verdicts[(verdicts["verdict"] != "clear")]
+        shown = screening.sites.geometry.loc[verdicts["site_id"]]
+        analysis = AnalysisCRS(*_centre(screening.sites.crs))
+        self._write_shapes("sites", verdicts, analysis.to_geographic(np.asarray(shown.values, dtype=object)))
+        rows = screening.overlaps[screening.overlaps["site_id"].isin(verdicts["site_id"])]
+        rows = rows[rows["overlap_share"].notna()].reset_index(drop=True)
+        shapes = overlap_shapes(rows, screening.sites, layers)
+        self._write_shapes("overlaps", rows, analysis.to_geographic(shapes))
+
+    def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: Geometries) -> None:
+        columns = [column for column in rows.columns if column not in ("data",)] + ["data"]
+        if self.format == "parquet":
+            if name not in self._shapes:
+                self._shapes[name] = _Table(self.work / f"result_{name}.parquet", columns, "parquet", crs=_WORLD)
+            self._shapes[name].add(rows[columns], shapes)
+            return
+        if name not in self._shapes:
+            schema = {
+                "geometry": "Unknown",
+                "properties": [(column, "float" if column in NUMBERS else "str") for column in columns],
+            }
+            self._shapes[name] = fiona.open(
+                self.work / "result.gpkg", "w", driver="GPKG", layer=name, schema=schema, crs_wkt=CRS(_WORLD).to_wkt()
+            )
+        self._shapes[name].writerecords(_records(rows[columns], shapes))
+
+    def _close(self) -> None:
+        for part in (*self._tables.values(), *self._shapes.values()):
+            part.close()
+
+    def publish(self, passport: Mapping[str, object], page: str | None) -> None:
+        """
+        Put the finished files into place.
+
+        Parameters
+        ----------
+        passport
+            What ``passport.json`` says.
+        page
+            The map, or None for no ``map.html``.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written.
+        """
+        self._close()
+        try:
+            if page is not None:
+                (self.work / "map.html").write_text(page, "utf-8")
+            text = json.dumps(passport, ensure_ascii=False, indent=1, sort_keys=True)
+            (self.work / "passport.json").write_text(text + "\n", "utf-8")
+            if not self.folder.exists():
+                self.work.chmod(0o755)
+                self.work.rename(self.folder)
+                return
+            (self.folder / "passport.json").unlink(missing_ok=True)  # from here on the old result is not whole
+            for name in PRODUCTS:
+                if (self.work / name).exists():
+                    if name != "passport.json":
+                        os.replace(self.work / name, self.folder / name)
+                else:
+                    (self.folder / name).unlink(missing_ok=True)
+            os.replace(self.work / "passport.json", self.folder / "passport.json")
+        except OSError as error:
+            raise _unwritable(self.folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    return OutputError([Fault("out_unwritable", folder.name, {"error": error.strerror or type(error).__name__})])
+
+
+def _centre(crs: CRS) -> tuple[float, float]:
+    values = {item.name: item.value for item in crs.coordinate_operation.params}
+    return values["Longitude of natural origin"], values["Latitude of natural origin"]
+
+
+def _records(rows: pd.DataFrame, shapes: Geometries) -> list[dict[str, Any]]:
+    texts = [column for column in rows.columns if column not in NUMBERS]
+    plain = rows.astype({column: object for column in rows.columns})
+    plain[texts] = plain[texts].map(_word)
+    plain = plain.where(plain.notna(), None)
+    return [
+        {"geometry": shapely.geometry.mapping(shape), "properties": properties}
+        for shape, properties in zip(shapes, plain.to_dict("records"), strict=True)
+    ]
+
+
+def _word(value: object) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    return "" if value is None or value is pd.NA or value != value else str(value)  # noqa: PLR0124 - NaN
+
+
+def overlap_shapes(rows: pd.DataFrame, sites: gpd.GeoDataFrame, layers: Mapping[str, LayerData]) -> Geometries:
+    """
+    Build the shapes that sites share with features, only now that they are to be shown.
+
+    Parameters
+    ----------
+    rows
+        site_id, layer, feature_id.
+    sites
+        In the analysis CRS, index = site id.
+    layers
+        The layers that were measured.
+
+    Returns
+    -------
+    ndarray
+        In the analysis CRS, a geometry a row.
+    """
+    out = np.full(len(rows), shapely.Polygon(), dtype=object)
+    for name, group in rows.groupby("layer", sort=True):
+        index = layers[str(name)].index
+        features = index.features.index.get_indexer(group["feature_id"])
+        geometries = np.asarray(sites.geometry.loc[group["site_id"]].values, dtype=object)
+        out[group.index.to_numpy()] = [
+            _shared(shape, index, feature) for shape, feature in zip(geometries, features, strict=True)
+        ]
+    return out
+
+
+def _shared(shape: shapely.Geometry, index: overlay.LayerIndex, feature: int) -> shapely.Geometry:
+    near = index.everything.tree.query(shape, predicate="intersects")
+    near = np.sort(near[index.owner[near] == feature])
+    parts, _ = overlay.intersections(np.full(len(near), shape, dtype=object), index.pieces[near])
+    return shapely.union_all(parts)
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+
+class _Table:
+    """One table, appended to batch by batch."""
+
+    def __init__(self, path: Path, columns: Sequence[str], kind: Format, crs: str | None = None) -> None:
+        self.path, self.columns, self.kind, self.crs = path, list(columns), kind, crs
+        self.writer: pq.ParquetWriter | None = None
+        self.started = False
+
+    def add(self, frame: pd.DataFrame, shapes: Geometries | None = None) -> None:
+        """Append rows."""
+        frame = frame.reindex(columns=self.columns)
+        if self.kind == "csv":
+            _plain(frame).to_csv(
+                self.path, mode="a", header=not self.started, index=False, lineterminator="\n",
+                encoding="utf-8" if self.started else "utf-8-sig",
+            )  # fmt: skip
+            self.started = True
+            return
+        schema = self._schema(with_shapes=shapes is not None)
+        arrays = [self._array(frame[column], schema.field(column).type) for column in self.columns]
+        if shapes is not None:
+            arrays.append(pa.array(shapely.to_wkb(shapes), pa.binary()))
+        if self.writer is None:
+            self.writer = pq.ParquetWriter(self.path, schema)
+        self.writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+    def _schema(self, *, with_shapes: bool) -> pa.Schema:
+        words = pa.dictionary(pa.int32(), pa.string())
+        fields = [
+            pa.field(c, pa.float64() if c in NUMBERS else words if c in SHARED else pa.bool_() if c == "sliver" else pa.string())
+            for c in self.columns
+        ]
+        if not with_shapes:
+            return pa.schema(fields)
+        geo = {
+            "version": "1.1.0", "primary_column": "geometry",
+            "columns": {"geometry": {"encoding": "WKB", "geometry_types": [], "crs": CRS(self.crs).to_json_dict()}},
+        }  # fmt: skip
+        return pa.schema([*fields, pa.field("geometry", pa.binary())], metadata={"geo": json.dumps(geo, sort_keys=True)})
+
+    @staticmethod
+    def _array(cells: pd.Series, kind: pa.DataType) -> pa.Array:
+        if pa.types.is_floating(kind):
+            return pa.array(cells.to_numpy(dtype=float), kind, from_pandas=True)
+        if pa.types.is_boolean(kind):
+            return pa.array(cells.to_numpy(dtype=bool), kind)
+        texts = pa.array([_word(value) for value in cells], pa.string())
+        return texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts
+
+    def close(self) -> None:
+        """Finish the file; an empty one still has its header."""
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Make cells that a spreadsheet shows as they are: a text that looks like a formula gets an apostrophe."""
+    out = frame.copy()
+    for column in out.columns:
+        if column in NUMBERS:
+            continue
+        codes, unique = pd.factorize(out[column], use_na_sentinel=False)
+        safe = np.array([_unformula(_word(value)) for value in unique], dtype=object)
+        out[column] = safe[codes] if len(safe) else out[column]
+    return out
+
+
+def _unformula(text: str) -> str:
+    """
+    Neutralise a spreadsheet formula.
+
+    Examples
+    --------
+    >>> _unformula("=1+1"), _unformula("项目")
+    ("'=1+1", '项目')
+    """
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
+# ---------------------------------------------------------------------------------------------- passport
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of everything that can change a figure."""
+    from geojw import __version__  # noqa: PLC0415 - the package imports this module
+
+    return {
+        "geojw": __version__, "python": platform.python_version(), "geos": shapely.geos_version_string,
+        "shapely": shapely.__version__, "proj": pyproj.proj_version_str, "pyproj": pyproj.__version__,
+        "gdal": pyogrio.__gdal_version_string__, "geopandas": gpd.__version__, "numpy": np.__version__,
+    }  # fmt: skip
+
+
+def expiry(day: date, validity_days: int | None) -> str | None:
+    """Give the day on which a result expires."""
+    return None if validity_days is None else (day + timedelta(days=validity_days)).isoformat()
+
+
+def now() -> str:
+    """Give the run's time stamp, the only thing that differs between two runs on the same inputs."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def counted(words: Sequence[str] | Floats) -> dict[str, int]:
+    """Count words, sorted."""
+    unique, counts = np.unique(np.asarray(words, dtype=str), return_counts=True)
+    return {str(word): int(count) for word, count in zip(unique, counts, strict=True)}

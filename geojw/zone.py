@@ -1,0 +1,415 @@
+"""Floor 6: a zone pack with its data, and the screening of sites against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from threading import RLock
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+from pyproj import CRS, Transformer
+
+from geojw import access_list, screening
+from geojw.catalogue import UNLIMITED, Layer
+from geojw.errors import Fault, LayerError, PackError, SitesError
+from geojw.geodesy import AnalysisCRS, Floats, Geometries, read_crs
+from geojw.intake import READ_ERRORS, Sites, file_hash, file_info, in_analysis, place, short, sites_of
+from geojw.overlay import Bools, Coverage, LayerIndex, Selection
+from geojw.pack import Pack, load_pack
+from geojw.screening import LayerData, Screening
+
+DIMENSION = {"polygon": 2, "line": 1, "point": 0}
+STATUSES = ("official", "open", "synthetic")
+WINDOW_FEATURES = 50_000
+"""Layers of so many features are read only around the sites."""
+
+WHOLE_SITES = 1_000
+"""From so many sites on, a layer is read whole after all."""
+
+
+@dataclass(eq=False)
+class Zone:
+    """
+    A zone pack with its data, each layer read once when first asked for.
+
+    Parameters
+    ----------
+    pack
+        The pack.
+    """
+
+    pack: Pack
+    repairs: dict[str, list[Fault]] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    _read: dict[str, LayerData | LayerError] = field(default_factory=dict)
+    _lock: RLock = field(default_factory=RLock)
+
+    @cached_property
+    def analysis(self) -> AnalysisCRS:
+        """The analysis CRS."""
+        return AnalysisCRS(*self.pack.zone.centre)
+
+    def layer(self, name: str, near: shapely.Geometry | None = None, reach_m: float = 0.0) -> LayerData:
+        """
+        Read a layer, or give it again.
+
+        Parameters
+        ----------
+        name
+            Its id.
+        near
+            Where the sites are, in the analysis CRS; a layer of many features is then read only around it.
+        reach_m
+            How far around, in m.
+
+        Returns
+        -------
+        LayerData
+            Ready to be measured.
+
+        Raises
+        ------
+        LayerError
+            With every fault that makes the layer unusable.
+        """
+        with self._lock:
+            known = self._read.get(name)
+            if known is None or (isinstance(known, LayerData) and _too_small(known, near, reach_m)):
+                try:
+                    known = self._load(name, near, reach_m)
+                except LayerError as error:
+                    known = error
+                self._read[name] = known
+        if isinstance(known, LayerError):
+            raise known
+        return known
+
+    def _load(self, name: str, near: shapely.Geometry | None, reach_m: float) -> LayerData:
+        row = self.pack.layers[name]
+        if row.kind == "raster":
+            raise LayerError([Fault("raster_unread", row.path, {"layer": name})])
+        path = self.pack.folder / row.path
+        crs, info = _inspect(path, row, name)
+        self.hashes[name] = _checked_hash(path, row)
+        window = near if near is not None and _is_large(info) else None
+        frame = _read_layer(path, row, crs, self._window(window, reach_m, crs))
+        ready = _Features(frame, row, crs, self.analysis, self.pack.zone.sliver_m2)
+        self.repairs[name] = ready.repairs
+        data = ready.data(self._coverage(row, ready.untrusted))
+        if window is None:
+            return data
+        _check_whole(path, row)
+        return replace(data, reach_m=reach_m, near=window)
+
+    def _window(self, near: shapely.Geometry | None, reach_m: float, crs: CRS) -> tuple[float, ...] | None:
+        if near is None:
+            return None
+        x0, y0, x1, y1 = near.bounds
+        back = Transformer.from_crs(self.analysis.crs, crs, always_xy=True)
+        pad = reach_m * 1.001
+        return tuple(back.transform_bounds(x0 - pad, y0 - pad, x1 + pad, y1 + pad))
+
+    def _coverage(self, row: Layer, holes: Geometries) -> Coverage:
+        """Find where a layer is authoritative; a coverage layer that failed covers nothing."""
+        if row.coverage == UNLIMITED:
+            return Coverage(None, holes)
+        try:
+            cover = self.layer(row.coverage)
+        except LayerError:
+            return Coverage(_nowhere(self.analysis), holes)
+        bad = np.concatenate([holes, cover.coverage.holes])
+        return Coverage(cover.index.select(~cover.adrift & ~cover.unplaced), bad)
+
+    @property
+    def sample_sites(self) -> Path:
+        """The file of sample sites."""
+        if self.pack.zone.sample_sites is None:
+            raise SitesError([Fault("no_samples", self.pack.zone.id)])
+        return self.pack.folder / self.pack.zone.sample_sites
+
+    def layers_read(self) -> dict[str, LayerData]:
+        """Give the layers that were read without fault so far."""
+        return {name: data for name, data in self._read.items() if isinstance(data, LayerData)}
+
+    def faults(self) -> list[Fault]:
+        """Read every layer and give all faults of data: those that stop a layer and those that were repaired."""
+        out: list[Fault] = []
+        for name in self.pack.layers:
+            try:
+                self.layer(name)
+            except LayerError as error:
+                out += error.faults
+            out += self.repairs.get(name, [])
+        return out
+
+
+def _too_small(data: LayerData, near: shapely.Geometry | None, reach_m: float) -> bool:
+    """Whether what was read does not hold what is asked for."""
+    if data.reach_m is None:
+        return False
+    if near is None or data.near is None:
+        return True
+    return data.reach_m < reach_m or not data.near.covers(near)
+
+
+def _nowhere(analysis: AnalysisCRS) -> Selection:
+    empty = gpd.GeoDataFrame(geometry=gpd.GeoSeries([], crs=analysis.crs))
+    return LayerIndex(empty, "polygon").everything
+
+
+def open_zone(name: str | Path) -> Zone:
+    """
+    Open a zone pack.
+
+    Parameters
+    ----------
+    name
+        The name of an embedded zone (``gaoxin``) or a folder.
+
+    Returns
+    -------
+    Zone
+        Its layers are read when they are first needed.
+
+    Raises
+    ------
+    PackError
+        With every fault of its TOML files.
+    """
+    return Zone(load_pack(zone_folder(name)))
+
+
+def zone_folder(name: str | Path) -> Path:
+    """Find the folder of an embedded zone or a user's own."""
+    path = Path(name)
+    if path.is_dir():
+        return path
+    inside = Path(str(resources.files("geojw"))) / "layers"
+    embedded = inside if inside.is_dir() else inside.parent.parent / "layers"
+    if path.name == str(name) and (embedded / path.name / "zone.toml").is_file():
+        return embedded / path.name
+    known = ", ".join(sorted(p.parent.name for p in embedded.glob("*/zone.toml")))
+    raise PackError([Fault("zone_unknown", str(name), {"known": known})])
+
+
+def today() -> date:
+    """Give the day in China, where the law that counts is."""
+    return datetime.now(ZoneInfo("Asia/Shanghai")).date()
+
+
+def screen(
+    sites: Sites | gpd.GeoDataFrame,
+    zone: Zone,
+    *,
+    on: date | None = None,
+    lang: str = "zh",
+    workers: int | None = None,
+    batch: int = screening.BATCH,
+) -> Screening:
+    """
+    Screen sites against a zone.
+
+    Parameters
+    ----------
+    sites
+        From `read_sites`, or a frame with a CRS whose ids are in a column ``site_id`` or the index.
+    zone
+        From `open_zone`.
+    on
+        The day whose rules count; by default today in Asia/Shanghai.
+    lang
+        ``zh`` or ``en``.
+    workers, batch
+        Threads, and sites measured at a time; they change no result.
+
+    Returns
+    -------
+    Screening
+        With the tables `verdicts`, `findings`, `overlaps`, `rejected`.
+
+    Raises
+    ------
+    SitesError
+        The frame has no CRS.
+    """
+    placed = place(sites if isinstance(sites, Sites) else sites_of(sites), zone.analysis)
+    return screening.screen(
+        placed.frame, zone, on=on or today(), lang=lang, workers=workers, batch=batch, rejected=placed.rejected
+    )
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+def _inspect(path: Path, row: Layer, name: str) -> tuple[CRS, dict[str, Any]]:
+    """Check that a layer's file is there, is readable, and is what the catalogue says."""
+    if not path.exists():
+        raise LayerError([Fault("layer_missing", row.path, {"layer": name})])
+    info = file_info(path, row.table, row.encoding, LayerError)
+    wanted = read_crs(row.crs, f"catalogue.toml, layers.{name}, crs")
+    faults = []
+    if info["crs"] is None:
+        faults.append(Fault("crs_absent", row.path, {"wanted": row.crs}))
+    else:
+        crs = read_crs(info["crs"], row.path)
+        if not crs.equals(wanted, ignore_axis_order=True):
+            faults.append(Fault("crs_differs", row.path, {"file": crs.name, "wanted": row.crs}))
+    if row.id not in info["fields"]:
+        faults.append(Fault("id_column", row.path, {"column": row.id, "known": ", ".join(info["fields"])}))
+    if faults:
+        raise LayerError(faults)
+    return wanted, info
+
+
+def _is_large(info: Mapping[str, Any]) -> bool:
+    fast = bool(info.get("capabilities", {}).get("fast_spatial_filter", False))
+    return fast and int(info["features"]) >= WINDOW_FEATURES
+
+
+def _checked_hash(path: Path, row: Layer) -> str:
+    """Hash a layer's file, or all files of a folder such as a FileGDB, and hold it against the catalogue."""
+    digest = file_hash(path)
+    if row.source.sha256 is not None and digest != row.source.sha256:
+        raise LayerError([Fault("checksum", row.path, {"wanted": row.source.sha256[:12], "got": digest[:12]})])
+    return digest
+
+
+def _read_layer(path: Path, row: Layer, crs: CRS, window: tuple[float, ...] | None) -> gpd.GeoDataFrame:
+    try:
+        frame: gpd.GeoDataFrame = pyogrio.read_dataframe(
+            path, layer=row.table or 0, encoding=row.encoding, bbox=window, force_2d=True, on_invalid="ignore"
+        )
+    except READ_ERRORS as problem:
+        raise LayerError([Fault("unreadable", row.path, {"error": short(problem)})]) from None
+    if window is None:
+        _check_count(row, len(frame))
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise LayerError([Fault("no_geometry", row.path)])
+    return frame.set_crs(crs, allow_override=True)
+
+
+def _check_count(row: Layer, count: int) -> None:
+    if count == 0 and not row.may_be_empty:
+        raise LayerError([Fault("layer_empty", row.path)])
+    if row.min_features is not None and count < row.min_features:
+        raise LayerError([Fault("too_few", row.path, {"got": count, "wanted": row.min_features})])
+
+
+def _check_whole(path: Path, row: Layer) -> None:
+    """Check what a window cannot show."""
+    ids = pyogrio.read_dataframe(path, layer=row.table or 0, encoding=row.encoding, columns=[row.id], read_geometry=False)
+    _check_count(row, len(ids))
+
+
+# ---------------------------------------------------------------------------------------------- features
+
+
+class _Features:
+    """The features of one delivered layer on their way into the analysis CRS."""
+
+    def __init__(
+        self, frame: gpd.GeoDataFrame, row: Layer, crs: CRS, analysis: AnalysisCRS, sliver_m2: float
+    ) -> None:
+        self.row = row
+        self.repairs: list[Fault] = []
+        frame = frame.set_axis(self._ids(frame), axis=0).sort_index()
+        geometry = np.asarray(frame.geometry.values, dtype=object)
+        self.adrift: Bools = np.array([v == "unknown" for v in self._texts(frame, "position")], dtype=bool)
+        self._check_kind(frame, geometry)
+        shapes, bad = in_analysis(geometry, crs, analysis)
+        envelopes = []
+        for at in np.flatnonzero(bad.invalid):
+            changed = abs(float(bad.changed_m2[at]))
+            self._note("repaired", frame.index[at], {"why": bad.why[at], "area": f"{changed:.4g}"})
+            if changed > sliver_m2:
+                envelopes.append(shapely.envelope(bad.raw[at]))
+        self.untrusted = np.array(envelopes, dtype=object)
+        self.unplaced = np.asarray(shapely.is_empty(shapes), dtype=bool)
+        for at in np.flatnonzero(self.unplaced):
+            self._note("unplaced", frame.index[at], {})
+        self._check_codes(frame)
+        self._check_duplicates(frame, shapes)
+        self.frame = frame.set_geometry(gpd.GeoSeries(shapes, index=frame.index, crs=analysis.crs))
+
+    def data(self, coverage: Coverage) -> LayerData:
+        """Give the layer as screening takes it."""
+        index = LayerIndex(self.frame, self.row.geometry or "polygon")
+        return LayerData(index, coverage, self._accuracy(), self._status(), self.adrift, self.unplaced)
+
+    def _note(self, key: str, feature: object, fields: Mapping[str, object]) -> None:
+        self.repairs.append(Fault(key, f"{self.row.path}, {feature}", fields))
+
+    def _texts(self, frame: pd.DataFrame, column: str) -> list[str]:
+        if column not in frame.columns:
+            return [""] * len(frame)
+        return [access_list.text_of(value) for value in frame[column]]
+
+    def _ids(self, frame: pd.DataFrame) -> list[str]:
+        """Give unique ids; a missing or repeated one is named and told apart by its row."""
+        out, seen = [], set[str]()
+        for number, text in enumerate(self._texts(frame, self.row.id or ""), 1):
+            name = text
+            if not text:
+                name = f"row {number}"
+                self._note("feature_id_missing", name, {})
+            elif text in seen:
+                name = f"{text} (row {number})"
+                self._note("feature_id_twice", name, {})
+            seen.add(name)
+            out.append(name)
+        return out
+
+    def _check_kind(self, frame: pd.DataFrame, geometry: Geometries) -> None:
+        wanted = DIMENSION[self.row.geometry or "polygon"]
+        there = ~(shapely.is_missing(geometry) | shapely.is_empty(geometry))
+        mixed = shapely.get_type_id(geometry) == 7
+        wrong = there & (mixed | (shapely.get_dimensions(geometry) != wanted)) & ~self.adrift
+        if wrong.any():
+            named = ", ".join(str(i) for i in frame.index[wrong][:5])
+            raise LayerError([Fault("wrong_kind", self.row.path, {"wanted": self.row.geometry, "features": named})])
+
+    def _check_codes(self, frame: pd.DataFrame) -> None:
+        for column, codes in self.row.codes.items():
+            if column not in frame.columns:
+                continue
+            for feature, text in zip(frame.index, self._texts(frame, column), strict=True):
+                if text and not access_list.listed(text, codes):
+                    self._note("code_unknown", feature, {"column": column, "got": text})
+
+    def _check_duplicates(self, frame: pd.DataFrame, shapes: Geometries) -> None:
+        keys = pd.Series(shapely.to_wkb(shapely.normalize(shapes)), index=frame.index)
+        for feature in frame.index[keys.duplicated() & ~self.unplaced]:
+            self._note("geometry_twice", feature, {})
+
+    def _accuracy(self) -> Floats:
+        default = np.nan if self.row.accuracy_m is None else self.row.accuracy_m
+        out = np.full(len(self.frame), default)
+        for at, text in enumerate(self._texts(self.frame, "accuracy_m")):
+            if text:
+                out[at] = _positive(text)
+        return out
+
+    def _status(self) -> np.ndarray[Any, Any]:
+        own = np.array(self._texts(self.frame, "status"), dtype=object)
+        return np.where(np.isin(own, STATUSES), own, self.row.status)
+
+
+def _positive(text: str) -> float:
+    """Read a number that must not be negative; what cannot be read is unknown."""
+    try:
+        value = float(text)
+    except ValueError:
+        return float("nan")
+    return value if value >= 0.0 else float("nan")
+
+
