@@ -246,7 +246,7 @@ class _Batch:
         try:
             while True:
                 data = self.source.layer(name, near, reach_m)
-                faults = list(_where_faults(row, rules, data))
+                faults = list(where_faults(row, rules, data))
                 if any(fault.key == "where_column" for fault in faults):
                     raise LayerError(faults)
                 if faults:
@@ -285,7 +285,7 @@ def _names(attributes: pd.DataFrame) -> list[str]:
     return [access_list.text_of(value) for value in attributes["name"]]
 
 
-def _where_faults(row: Layer, rules: Iterable[Rule], data: LayerData) -> Iterable[Fault]:
+def where_faults(row: Layer, rules: Iterable[Rule], data: LayerData) -> Iterable[Fault]:
     """Find columns and values of `where` that the delivered layer does not know."""
     features = data.index.features
     for rule in rules:

@@ -141,16 +141,27 @@ class Zone:
         """Give the layers that were read without fault so far."""
         return {name: data for name, data in self._read.items() if isinstance(data, LayerData)}
 
-    def faults(self) -> list[Fault]:
-        """Read every layer and give all faults of data: those that stop a layer and those that were repaired."""
-        out: list[Fault] = []
-        for name in self.pack.layers:
+    def faults(self) -> tuple[list[Fault], list[Fault]]:
+        """
+        Read every layer and hold it against every enabled rule.
+
+        Returns
+        -------
+        stopping : list of Fault
+            What makes a layer fail.
+        repaired : list of Fault
+            What is wrong with single features, and how they are measured all the same.
+        """
+        stopping: list[Fault] = []
+        repaired: list[Fault] = []
+        for name, row in self.pack.layers.items():
+            rules = [rule for rule in self.pack.rules if rule.enabled and rule.layer == name]
             try:
-                self.layer(name)
+                stopping += screening.where_faults(row, rules, self.layer(name))
             except LayerError as error:
-                out += error.faults
-            out += self.repairs.get(name, [])
-        return out
+                stopping += error.faults
+            repaired += self.repairs.get(name, [])
+        return stopping, repaired
 
 
 def _too_small(data: LayerData, near: shapely.Geometry | None, reach_m: float) -> bool:

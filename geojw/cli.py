@@ -1,0 +1,296 @@
+"""Floor 8: the command line. Arguments in, tables and exit codes out; no decisions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import date
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from geojw.access_list import EFFECTS
+from geojw.errors import Fault, GeojwError, PackError, SitesError
+from geojw.texts import LANGS, say
+
+UNUSABLE, FAILED_ON, LAYER_FAILED, ROWS_REJECTED, DONE = 3, 10, 4, 1, 0
+STYLE = {
+    "prohibit": "bold red", "undetermined": "bold magenta", "approval": "dark_orange3", "condition": "yellow3",
+    "supervise": "cyan", "inform": "blue", "clear": "green",
+}  # fmt: skip
+
+_lang = click.option(
+    "--lang", type=click.Choice(LANGS), default="zh", show_default=True, help="界面语言 / language of the output"
+)
+_zone = click.option(
+    "--zone", default="gaoxin", show_default=True, help="内置片区名或资料包文件夹 / embedded zone or folder of a pack"
+)
+_quiet = click.option("--quiet", "-q", is_flag=True, help="只写文件，不打印 / write files, print nothing")
+
+
+def _day(_: click.Context, __: click.Parameter, value: str | None) -> date | None:
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(say("fault.bad_date", "zh") + " / " + say("fault.bad_date", "en")) from None
+
+
+_on = click.option(
+    "--on", "on", callback=_day, metavar="DATE", help="判定日，默认今天（北京时间）/ the day whose rules count; today in China"
+)
+
+
+def _out(default: str) -> Callable[[Any], Any]:
+    return click.option(
+        "--out", type=click.Path(path_type=Path), default=default, show_default=True, help="结果文件夹 / folder of the results"
+    )
+
+
+def _told(command: Callable[..., int]) -> Callable[..., None]:
+    """Turn errors raised on purpose into sentences and exit codes: no traceback for a user's mistake."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own
+        console = Console(stderr=True, soft_wrap=True)
+        lang = kwargs["lang"]
+        try:
+            code = command(*args, **kwargs)
+        except GeojwError as error:
+            console.print(Text(say("run.error", lang) + "：" if lang == "zh" else say("run.error", lang) + ":", "bold red"))
+            for fault in error.faults:
+                console.print(Text("  " + fault.text(lang)))
+            code = UNUSABLE
+        except KeyboardInterrupt:
+            console.print(say("run.interrupted", lang))
+            code = 130
+        sys.exit(code)
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="geojw")
+def main() -> None:
+    """
+    项目选址生态环境准入判定 / may this project be built here?
+
+    \b
+    geojw demo              内置示范片区全流程 / the whole tour
+    geojw screen 项目.shp    判定项目 / screen your sites
+    geojw check             检查资料包 / check a zone pack
+    """  # noqa: D301, D400 - click's mark for lines kept as they are
+
+
+@main.command()
+@click.argument("sites", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_zone
+@_on
+@_out("out")
+@click.option("--id", "id_column", metavar="COLUMN", help="项目编号列 / column of the site ids")
+@click.option("--layer", "table", metavar="NAME", help="文件中的哪个图层 / which layer of a file with several")
+@click.option("--crs", metavar="EPSG:CODE", help="文件未注明时的坐标系 / CRS of files that state none")
+@click.option("--format", "kind", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
+@click.option("--fail-on", type=click.Choice(EFFECTS[1:]), help="可能达到此程度即退出码 10 / exit 10 if a site may be that strict")
+@click.option("--map-limit", type=click.IntRange(0), default=20_000, show_default=True, help="超过则不制图 / no map above")
+@click.option("--no-map", is_flag=True, help="不生成 map.html / no map.html")
+@click.option("--all-geometry", is_flag=True, help="输出全部图形 / write the geometry of clear sites too")
+@click.option("--workers", type=click.IntRange(1), help="线程数 / threads; changes no result")
+@click.option("--batch", type=click.IntRange(1), default=20_000, show_default=True, help="每批项目数 / sites at a time")
+@_lang
+@_quiet
+@_told
+def screen(sites: tuple[Path, ...], **options: Any) -> int:  # noqa: ANN401 - click's own
+    """判定项目能否选址 / screen project sites against the access list."""
+    return _screen(sites, **options)
+
+
+@main.command()
+@_out("geojw-demo")
+@_on
+@_lang
+@_quiet
+@_told
+def demo(out: Path, on: date | None, lang: str, *, quiet: bool) -> int:
+    """内置示范片区与样例项目 / the embedded zone and its sample sites."""
+    from geojw.zone import open_zone  # noqa: PLC0415 - a cold start loads what it needs
+
+    return _screen(
+        (open_zone("gaoxin").sample_sites,), zone="gaoxin", on=on, out=out, lang=lang, quiet=quiet, fail_on=None,
+        as_demo=True,
+    )  # fmt: skip
+
+
+def _screen(
+    sites: tuple[Path, ...],
+    *,
+    zone: str,
+    on: date | None,
+    out: Path,
+    lang: str,
+    quiet: bool,
+    fail_on: str | None,
+    id_column: str | None = None,
+    table: str | None = None,
+    crs: str | None = None,
+    kind: str = "csv",
+    as_demo: bool = False,
+    no_map: bool = False,
+    **options: Any,  # noqa: ANN401 - handed on
+) -> int:
+    from geojw.intake import SiteFiles  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.run import Options, run  # noqa: PLC0415
+    from geojw.zone import open_zone, today  # noqa: PLC0415
+
+    place, files = _both_or_all_faults(
+        lambda: open_zone(zone), lambda: SiteFiles(*sites, id_column=id_column, table=table, crs=crs)
+    )
+    asked = Options(day=on or today(), out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
+    console = Console(quiet=quiet, soft_wrap=False)
+    with _progress(lang, quiet=quiet) as tell:
+        summary = run(files, place, asked, tell)
+    _print_summary(console, summary, lang)
+    console.print(Text(say("run.written", lang, out=out), "bold"))
+    if fail_on is not None and (count := summary.not_below(fail_on)):
+        console.print(Text(say("run.fail_on", lang, count=count, effect=say(f"verdict.{fail_on}", lang)), "bold red"))
+        return FAILED_ON
+    if summary.failed and not as_demo:
+        return LAYER_FAILED
+    return ROWS_REJECTED if summary.read > summary.screened else DONE
+
+
+def _both_or_all_faults(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
+    """Open the zone and the sites, and report the faults of both at once."""
+    faults: list[Fault] = []
+    out = []
+    for work in (first, second):
+        try:
+            out.append(work())
+        except (PackError, SitesError) as error:
+            faults += error.faults
+    if faults:
+        raise PackError(faults)
+    return out[0], out[1]
+
+
+def _progress(lang: str, *, quiet: bool) -> AbstractContextManager[Callable[[str, int, int], None]]:
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        return nullcontext(lambda phase, done, of: None)  # noqa: ARG005 - nobody is watching
+    return _Bar(console, lang)
+
+
+class _Bar:
+    """A progress bar that names the phase."""
+
+    def __init__(self, console: Console, lang: str) -> None:
+        self.lang = lang
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            console=console, transient=True,
+        )  # fmt: skip
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        self.bar.start()
+        task = self.bar.add_task(say("run.reading", self.lang), total=None)
+
+        def tell(phase: str, done: int, of: int) -> None:
+            self.bar.update(task, description=say(f"run.{phase}", self.lang), completed=done, total=max(of, 1))
+
+        return tell
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+
+def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401 - run.Summary, loaded late
+    title = say("run.title", lang, zone=summary.pack.zone.title.in_(lang), day=summary.options.day)
+    console.print(Text(title, "bold"))
+    for notice in summary.notices():
+        console.print(Text("! " + notice, "yellow3"))
+    _print_remarks(console, summary, lang)
+    console.print(_verdict_table(summary, lang))
+    left = summary.screened - len(summary.worst)
+    if left > 0:
+        console.print(say("run.more_rows", lang, count=f"{left:,}"))
+    tally = "  ".join(f"{say(f'verdict.{word}', lang)} {count:,}" for word, count in sorted(summary.verdicts.items()))
+    rejected = summary.read - summary.screened
+    console.print(say("run.counts", lang, read=f"{summary.read:,}", screened=f"{summary.screened:,}", rejected=f"{rejected:,}"))
+    console.print(tally)
+
+
+def _print_remarks(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401
+    most = 10
+    for fault in summary.remarks[:most]:
+        console.print(Text("· " + fault.text(lang), "dim"))
+    if len(summary.remarks) > most:
+        console.print(Text("· …", "dim"))
+    if len(summary.rejected):
+        console.print(Text(say("run.rejected", lang), "bold red"))
+        for fault in summary.rejected["reason"][:most]:
+            console.print(Text("· " + fault.text(lang)))
+
+
+def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
+    table = Table(show_lines=False, header_style="bold")
+    for column in ("site", "name", "verdict", "certainty", "range", "decided_by", "area"):
+        table.add_column(
+            say(f"column.{column}", lang), justify="right" if column == "area" else "left", overflow="fold",
+            no_wrap=column in ("site", "certainty"),
+        )  # fmt: skip
+    for row in summary.worst.itertuples():
+        span = "" if row.at_least == row.at_most else f"{say(f'verdict.{row.at_least}', lang)} … {say(f'verdict.{row.at_most}', lang)}"
+        sure = say(f"certainty.{row.certainty}", lang) if row.certainty else ""
+        area = f"{row.area_mu:,.2f}" if row.area_mu == row.area_mu else ""  # noqa: PLR0124 - NaN
+        table.add_row(
+            Text(row.site_id), Text(row.name), Text(row.verdict_text, STYLE[row.verdict]), sure, span,
+            row.decided_by.replace(";", " "), area,
+        )  # fmt: skip
+    return table
+
+
+@main.command()
+@_zone
+@_lang
+@_told
+def check(zone: str, lang: str) -> int:
+    """检查资料包，一次报告全部问题 / report every fault of a zone pack at once."""
+    from geojw.zone import open_zone, today  # noqa: PLC0415 - a cold start loads what it needs
+
+    console = Console(soft_wrap=True)
+    opened = open_zone(zone)
+    stopping, repairs = opened.faults()
+    for title, faults in (("check.layers", stopping), ("check.repairs", repairs)):
+        if faults:
+            console.print(Text(say(title, lang), "bold"))
+            for fault in faults:
+                console.print(Text("  " + fault.text(lang)))
+    _print_idle(console, opened, today(), lang)
+    pack = opened.pack
+    console.print(
+        say("check.good", lang, zone=pack.zone.title.in_(lang), layers=len(pack.layers), rules=len(pack.rules),
+            active=len(pack.in_force(today())), targets=len(pack.targets))
+    )  # fmt: skip
+    return LAYER_FAILED if stopping else DONE
+
+
+def _print_idle(console: Console, opened: Any, day: date, lang: str) -> None:  # noqa: ANN401 - zone.Zone, loaded late
+    idle = [rule for rule in opened.pack.rules if not (rule.enabled and rule.in_force.on(day))]
+    if idle:
+        console.print(Text(say("check.idle", lang), "bold"))
+    for rule in idle:
+        if not rule.enabled:
+            why = say("check.disabled", lang, reason=rule.reason)
+        elif day < rule.in_force.start:
+            why = say("check.not_yet", lang, day=rule.in_force.start)
+        else:
+            why = say("check.expired", lang, day=rule.in_force.until)
+        console.print(Text(f"  {rule.id}  {rule.says.in_(lang)} — {why}"))

@@ -1,0 +1,297 @@
+"""Floor 7: a whole run, from files to a folder of results: what the command line does, without its words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from geojw import report, screening
+from geojw.access_list import EFFECTS
+from geojw.catalogue import Audience
+from geojw.errors import Fault, LayerError
+from geojw.intake import SiteFiles, file_hash, place
+from geojw.pack import Pack
+from geojw.screening import Screening
+from geojw.texts import say, texts_of
+from geojw.zone import Zone
+
+AUDIENCE: Audience = "internal"
+Progress = Callable[[str, int, int], None]
+"""Told the phase, how much is done and of how much."""
+
+MAP_LIMIT = 20_000
+REMARKS_KEPT = 1_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    What a run is asked for.
+
+    Parameters
+    ----------
+    day
+        The day whose rules count.
+    out
+        Folder of the results.
+    lang
+        ``zh`` or ``en``.
+    format
+        ``csv`` or ``parquet``.
+    map_limit
+        Above so many sites there is no map, and the file of geometries holds only sites that are not clear.
+    all_geometry
+        All geometries all the same.
+    with_map
+        Whether a map is drawn at all.
+    workers, batch
+        Threads, and sites measured at a time; they change no result.
+    """
+
+    day: date
+    out: Path
+    lang: str = "zh"
+    format: report.Format = "csv"
+    map_limit: int = MAP_LIMIT
+    all_geometry: bool = False
+    with_map: bool = True
+    workers: int | None = None
+    batch: int = screening.BATCH
+
+
+@dataclass(eq=False)
+class Summary:
+    """What a run did, gathered batch by batch; what the terminal, the map and the passport say of it."""
+
+    zone: Zone
+    options: Options
+    read: int
+    screened: int = 0
+    rejected: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(report.REJECTED)))
+    verdicts: Counter[str] = field(default_factory=Counter)
+    at_most: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, LayerError] = field(default_factory=dict)
+    remarks: list[Fault] = field(default_factory=list)
+    notes: list[tuple[str, str, str, str]] = field(default_factory=list)
+    worst: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def pack(self) -> Pack:
+        """The zone pack."""
+        return self.zone.pack
+
+    @property
+    def large(self) -> bool:
+        """Whether there are too many sites for a map."""
+        return self.read > self.options.map_limit
+
+    def add(self, part: Screening, remarks: tuple[Fault, ...]) -> None:
+        """Take in one batch."""
+        self.screened += len(part.verdicts)
+        self.rejected = pd.concat([self.rejected, part.rejected], ignore_index=True).iloc[:REMARKS_KEPT]
+        self.verdicts.update(part.verdicts["verdict"])
+        self.at_most.update(part.verdicts["at_most"])
+        self.failed.update(part.failed)
+        self.remarks += remarks[: max(REMARKS_KEPT - len(self.remarks), 0)]
+        self.notes += part.notes
+        shown = part.verdicts if not self.large else part.verdicts[part.verdicts["verdict"] != "clear"]
+        rank = {word: i for i, word in enumerate(("prohibit", "undetermined", *EFFECTS[-2::-1]))}
+        worst = pd.concat([self.worst, shown])
+        self.worst = worst.sort_values(["verdict", "site_id"], key=lambda c: c.map(rank) if c.name == "verdict" else c).iloc[:50]
+
+    def not_below(self, effect: str) -> int:
+        """Count the sites that may be as strict as `effect` or stricter."""
+        return sum(self.at_most[word] for word in EFFECTS[EFFECTS.index(effect) :])
+
+    @property
+    def layers_used(self) -> list[str]:
+        """Layers of the rules in force."""
+        return sorted({rule.layer for rule in self.pack.in_force(self.options.day)})
+
+    def notices(self) -> list[str]:
+        """Give what every output must say, the failed layers first."""
+        lang, pack, day = self.options.lang, self.pack, self.options.day
+        out = [say("notice.failed", lang, layer=error.text(lang).replace("\n", "; ")) for error in self.failed.values()]
+        if pack.zone.notice is not None:
+            out.append(pack.zone.notice.in_(lang))
+        rows = {name: pack.layers[name] for name in self.layers_used}
+        for status in ("synthetic", "open"):
+            named = [row.title.in_(lang) for name, row in rows.items() if status in self._statuses(name)]
+            if named:
+                out.append(say(f"notice.{status}", lang, layers=_listed(named, lang)))
+        newer = [row.title.in_(lang) for row in rows.values() if row.source.date > day]
+        if newer:
+            out.append(say("notice.newer", lang, day=day, layers=_listed(newer, lang)))
+        unchecked = sum(rule.basis.in_force_checked is None for rule in pack.in_force(day))
+        if unchecked:
+            out.append(say("notice.force_unchecked", lang, count=unchecked))
+        if self.notes:
+            out.append(say("notice.fallback", lang, count=len(self.notes)))
+        if self.large and not self.options.all_geometry:
+            out.append(say("notice.no_map", lang, limit=f"{self.options.map_limit:,}"))
+        expires = report.expiry(day, pack.zone.validity_days)
+        return [*out, say("notice.expires", lang, day=expires)] if expires else out
+
+    def _statuses(self, name: str) -> set[str]:
+        data = self.zone.layers_read().get(name)
+        own = set() if data is None else {str(word) for word in data.status}
+        return own | {self.pack.layers[name].status}
+
+    def passport(self, files: SiteFiles) -> dict[str, object]:
+        """Give what is needed to run it again and compare."""
+        pack, zone, day = self.pack, self.pack.zone, self.options.day
+        layers = {
+            name: {
+                "path": pack.layers[name].path, "sha256": self.zone.hashes.get(name), "status": pack.layers[name].status,
+                "date": pack.layers[name].source.date.isoformat(), "version": pack.layers[name].source.version,
+                "failed": self.failed[name].text("en") if name in self.failed else None,
+                "repairs": [fault.text("en") for fault in self.zone.repairs.get(name, [])],
+            }
+            for name in sorted({*self.layers_used, *self.zone.hashes})
+        }  # fmt: skip
+        return {
+            "note": say("passport.note", self.options.lang),
+            "run_at": report.now(),
+            "day": day.isoformat(),
+            "expires": report.expiry(day, zone.validity_days),
+            "audience": AUDIENCE,
+            "notices": self.notices(),
+            "versions": report.versions(),
+            "zone": {"id": zone.id, "title": {"zh": zone.title.zh, "en": zone.title.en}, "files": dict(pack.hashes)},
+            "analysis_crs": self.zone.analysis.crs.to_wkt(),
+            "tolerances": {
+                "sliver_m2": zone.sliver_m2, "sliver_m": zone.sliver_m, "sliver_share": screening.SLIVER_SHARE,
+                "site_accuracy_m": zone.site_accuracy_m,
+            },
+            "layers": layers,
+            "rules_in_force": [rule.id for rule in pack.in_force(day)],
+            "sites": [
+                {"file": f.path.name, "sha256": file_hash(f.path), "crs": f.crs.to_string(), "rows": len(f.ids)}
+                for f in files.files
+            ],
+            "counts": {
+                "read": self.read, "screened": self.screened, "rejected": self.read - self.screened,
+                "verdicts": dict(sorted(self.verdicts.items())),
+            },
+            "options": {"lang": self.options.lang, "format": self.options.format},
+            "remarks": [fault.text("en") for fault in self.remarks],
+            "fallbacks": [list(note) for note in self.notes],
+        }  # fmt: skip
+
+
+def _listed(words: list[str], lang: str) -> str:
+    return ("、" if lang == "zh" else ", ").join(words)
+
+
+def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> Summary:
+    """
+    Screen files of sites and write the results.
+
+    Parameters
+    ----------
+    files
+        The sites.
+    zone
+        The zone.
+    options
+        What is asked for.
+    progress
+        Told how far it is.
+
+    Returns
+    -------
+    Summary
+        Counts, failed layers and remarks; the tables are in the folder.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written; then nothing of the run is left in it.
+    """
+    summary = Summary(zone, options, len(files), remarks=list(files.remarks))
+    parts: list[Screening] = []
+    with report.Output(options.out, options.format, options.lang) as output:
+        for sites in files.batches(options.batch):
+            progress("screening", summary.screened, summary.read)
+            placed = place(sites, zone.analysis)
+            part = screening.screen(
+                placed.frame, zone, on=options.day, lang=options.lang, workers=options.workers,
+                batch=options.batch, rejected=placed.rejected,
+            )  # fmt: skip
+            summary.add(part, placed.remarks)
+            only = summary.large and not options.all_geometry
+            output.add(part, zone.layers_read(), only_not_clear=only)
+            if options.with_map and not summary.large:
+                parts.append(part)
+        page = None
+        if options.with_map and not summary.large:
+            progress("drawing", summary.screened, summary.read)
+            page = _page(parts, summary)
+        progress("writing", summary.screened, summary.read)
+        output.publish(summary.passport(files), page)
+    return summary
+
+
+def _page(parts: list[Screening], summary: Summary) -> str:
+    """Draw the map of a screening, for the audience `internal`."""
+    from geojw import maps  # noqa: PLC0415 - folium is loaded only where a map is drawn
+
+    zone, pack, lang = summary.zone, summary.pack, summary.options.lang
+    analysis = zone.analysis
+    verdicts = pd.concat([part.verdicts for part in parts]).set_index("site_id")
+    sites = pd.concat([part.sites[["geometry"]] for part in parts])
+    sites = sites.set_geometry(analysis.to_geographic(np.asarray(sites.geometry.values, dtype=object)), crs="EPSG:4490")
+    sites = sites.join(verdicts)
+    read = zone.layers_read()
+    layers = [
+        maps.MapLayer(**_drawn(zone, name, read[name], lang), ring_m=_rings(pack, name, summary.options.day))
+        for name in dict.fromkeys([pack.zone.boundary, *summary.layers_used])
+        if name in read
+    ]
+    bounds = analysis.to_geographic(np.array([read[pack.zone.boundary].index.everything.union]))[0].bounds
+    facts = {
+        say("run.day", lang): summary.options.day.isoformat(),
+        say("run.counts_title", lang): say(
+            "run.counts", lang, read=summary.read, screened=summary.screened, rejected=summary.read - summary.screened
+        ),
+        **report.versions(),
+    }
+    title = say("run.title", lang, zone=pack.zone.title.in_(lang), day=summary.options.day)
+    findings = pd.concat([part.findings for part in parts], ignore_index=True)
+    return maps.draw_screening(
+        sites, findings, layers, title=title, notices=summary.notices(), facts=facts, lang=lang,
+        texts=texts_of("map", lang), bounds=bounds,
+    )  # fmt: skip
+
+
+def _drawn(zone: Zone, name: str, data: screening.LayerData, lang: str) -> dict[str, Any]:
+    """Give a layer as the map takes it, with the columns that this audience may see."""
+    row = zone.pack.layers[name]
+    features = data.index.features
+    allowed = row.audience_columns.get(AUDIENCE)
+    columns = [c for c in features.columns if c != features.geometry.name and (allowed is None or c in allowed)]
+    shapes = zone.analysis.to_geographic(data.index.geometries)
+    source = row.source
+    return {
+        "id": name,
+        "title": row.title.in_(lang),
+        "frame": gpd.GeoDataFrame(features[columns], geometry=gpd.GeoSeries(shapes, features.index, crs="EPSG:4490")),
+        "label": row.label if row.label in columns else None,
+        "paint": {key: getattr(row.paint, key) for key in ("colour", "opacity", "weight", "dash", "hatch")},
+        "status": row.status,
+        "source": " · ".join((source.publisher, source.date.isoformat(), source.licence)),
+        "zone": name == zone.pack.zone.boundary,
+    }
+
+
+def _rings(pack: Pack, name: str, day: date) -> tuple[float, ...]:
+    rules = [rule for rule in pack.in_force(day) if rule.layer == name and rule.test.is_distance]
+    return tuple(sorted({rule.test.value for rule in rules}))
