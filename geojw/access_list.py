@@ -231,8 +231,7 @@ def match_cells(cells: pd.Series, wanted: tuple[str | bool, ...], spec: Attribut
 
 def _match_cell(cell: object, wanted: tuple[str | bool, ...], spec: Attribute) -> int:
     numeric = isinstance(cell, (int, float, np.integer, np.floating)) and not isinstance(cell, bool)
-    members = [text_of(part) for part in text_of(cell).split(";")]
-    members = [member for member in members if member]
+    members = [text_of(part) for part in text_of(cell).split(";") if part.strip()]  # "a;" is the set of a alone
     return max((match_member(m, wanted, spec, numeric=numeric) for m in members), default=UNKNOWN)
 
 

@@ -21,7 +21,6 @@ import shapely
 from branca.element import Figure, Link
 from folium.map import CustomPane
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from geojw.errors import CRSError, Fault, OutputError
 from geojw.geodesy import ELLIPSOID, Geometries
@@ -176,7 +175,7 @@ def draw_screening(  # noqa: PLR0913
         "facts": [(_shown(key), _shown(value)) for key, value in facts.items()],
         "counts": sites["verdict"].value_counts().to_dict(),
         "step": (f"{_STEP:.{DECIMALS}f}", f"{_STEP * _METRES_A_DEGREE:.1f}"),
-        "data": Markup(_json(data)),  # noqa: S704 - _json escapes what could end the element
+        "data": _json(data),
     }
     return _folium_page(page)
 
@@ -305,7 +304,7 @@ def _check(sites: gpd.GeoDataFrame, layers: Sequence[MapLayer]) -> None:
 def _layers(layers: Sequence[MapLayer]) -> list[dict[str, Any]]:
     """Prepare the layers for script and legend: polygons first, then lines, then points, else as given."""
     ranked = sorted(layers, key=lambda layer: -_KINDS.index(layer.kind))
-    slimmed = _slimmed([layer.frame.geometry.to_numpy() for layer in ranked])
+    slimmed = _slimmed([_bare(layer.frame) for layer in ranked])
     return [_layer(*each) for each in zip(ranked, *slimmed, strict=True)]
 
 
@@ -336,6 +335,11 @@ def _layer(layer: MapLayer, geometries: Geometries, tolerance_m: float) -> dict[
     }
 
 
+def _bare(frame: gpd.GeoDataFrame) -> Geometries:
+    """Drop what cannot be seen: heights, and vertices on straight edges (split for measuring)."""
+    return np.asarray(shapely.simplify(shapely.force_2d(frame.geometry.to_numpy()), _STEP / 10))
+
+
 def _slimmed(geometries: list[Geometries]) -> tuple[list[Geometries], list[float]]:
     """Simplify the large layers for display until all fit the budget; give each layer's tolerance (m)."""
     counts = [int(shapely.get_num_coordinates(shapes).sum()) for shapes in geometries]
@@ -344,7 +348,7 @@ def _slimmed(geometries: list[Geometries]) -> tuple[list[Geometries], list[float
     for step_m in _TOLERANCES_M:
         if sum(int(shapely.get_num_coordinates(shapes).sum()) for shapes in drawn) <= VERTEX_BUDGET:
             break
-        tolerance_m, step = step_m, step_m / _METRES_A_DEGREE
+        tolerance_m, step = step_m, step_m / _METRES_A_DEGREE - 2 * _STEP  # with the rounding: the stated
         pairs = zip(geometries, large, strict=True)
         drawn = [shapely.simplify(shapes, step) if big else shapes for shapes, big in pairs]
     return drawn, [tolerance_m if big else 0.0 for big in large]
@@ -352,12 +356,11 @@ def _slimmed(geometries: list[Geometries]) -> tuple[list[Geometries], list[float
 
 def _geojson(geometries: Geometries) -> list[dict[str, Any] | None]:
     """Give GeoJSON geometries, rounded without breaking a polygon; None where there is nothing to draw."""
-    flat = shapely.force_2d(geometries)
-    sound = shapely.is_valid(flat) & ~shapely.is_empty(flat)
-    shapes = flat.copy()
-    shapes[sound] = shapely.set_precision(flat[sound], _STEP)
+    shapes = geometries.copy()
+    sound = shapely.is_valid(shapes) & ~shapely.is_empty(shapes)
+    shapes[sound] = shapely.set_precision(shapes[sound], _STEP)
     lost = sound & shapely.is_empty(shapes)  # too small for the grid: only rounded
-    shapes[lost] = flat[lost]
+    shapes[lost] = geometries[lost]
     shapes = shapely.transform(shapes, lambda xy: np.round(xy, DECIMALS))
     drawable = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     pairs = zip(shapely.to_geojson(shapes), drawable, strict=True)
@@ -376,7 +379,7 @@ def _rings(geometries: Geometries, radii_m: Sequence[float]) -> Iterable[dict[st
 
 def _sites(sites: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     """List the sites, each with a point on it for its symbol."""
-    geometries = sites.geometry.to_numpy()
+    geometries = _bare(sites)
     spots = shapely.point_on_surface(geometries)
     at = np.column_stack([shapely.get_y(spots), shapely.get_x(spots)]).round(DECIMALS)
     where = zip(sites.index, at, shapely.get_dimensions(geometries), _geojson(geometries), strict=True)

@@ -31,6 +31,10 @@ ARC_SEGMENTS = 16
 """Segments of a quarter circle where a layer is grown or shrunk by its accuracy."""
 
 SNAP_M = 1e-3
+EDGE_M = 1e-6
+CROSSING_M = 1e-5
+"""A line that crosses an edge is within `EDGE_M` of it for about that length; only longer stretches run along it."""
+
 NOISE_M2 = 1e-6
 """Two features of a layer overlap if they share more than this; below it is rounding of the pieces' cut edges."""
 
@@ -88,7 +92,9 @@ class Pairs:
     site, feature
         Positions.
     overlap
-        m², m, or 1; NaN where even the fallback failed.
+        m², m, or 1 of the feature's interior; NaN where even the fallback failed; 0 only with `touch`.
+    touch
+        Whether a line or point lies on the feature's edge: inside the union if another feature lies beyond.
     notes
         (site, feature, what happened) of the pairs that needed a fallback.
     """
@@ -96,6 +102,7 @@ class Pairs:
     site: Ints
     feature: Ints
     overlap: Floats
+    touch: Bools
     notes: tuple[tuple[int, int, str], ...] = ()
 
 
@@ -190,10 +197,11 @@ class Selection:
         return not bool(self.kept.any())
 
     @cached_property
-    def edges(self) -> tuple[Geometries, shapely.STRtree]:
-        """The features' own outlines (not the cuts between pieces), in short chunks, and their tree."""
-        chunks = chunked(shapely.boundary(self.layer.geometries[self.kept]))
-        return chunks, _tree(chunks)
+    def edges(self) -> tuple[Geometries, Ints, shapely.STRtree]:
+        """The features' own outlines (not the cuts between pieces) in short chunks, their owners, their tree."""
+        kept = np.flatnonzero(self.kept)
+        chunks, owner = chunked(shapely.boundary(self.layer.geometries[kept]))
+        return chunks, kept[owner], _tree(chunks)
 
     @cached_property
     def union(self) -> shapely.Geometry:
@@ -203,7 +211,7 @@ class Selection:
     @cached_property
     def outline(self) -> tuple[Geometries, shapely.STRtree]:
         """The outline of the union, in short chunks, and their tree."""
-        chunks = chunked(np.array([shapely.boundary(self.union)], dtype=object))
+        chunks, _ = chunked(np.array([shapely.boundary(self.union)], dtype=object))
         return chunks, _tree(chunks)
 
 
@@ -278,12 +286,13 @@ def _clipped(part: shapely.Geometry, box: tuple[float, float, float, float]) -> 
     return list(pieces[shapely.get_dimensions(pieces) == shapely.get_dimensions(part)])
 
 
-def chunked(lines: Geometries, most: int = EDGE_VERTICES) -> Geometries:
-    """Cut lines into chunks of at most `most` edges that share their end points."""
-    parts = shapely.get_parts(lines)
-    parts = parts[shapely.get_num_coordinates(parts) > 1]
+def chunked(lines: Geometries, most: int = EDGE_VERTICES) -> tuple[Geometries, Ints]:
+    """Cut lines into chunks of at most `most` edges that share their end points, each with its line's position."""
+    parts, owner = shapely.get_parts(lines, return_index=True)
+    rows = shapely.get_num_coordinates(parts) > 1
+    parts, owner = parts[rows], owner[rows]
     if not len(parts):
-        return np.zeros(0, dtype=object)
+        return np.zeros(0, dtype=object), np.zeros(0, dtype=np.int64)
     xy, line = shapely.get_coordinates(parts, return_index=True)
     first = np.flatnonzero(np.diff(line, prepend=-1))
     edges = np.diff(np.append(first, len(xy))) - 1
@@ -294,10 +303,26 @@ def chunked(lines: Geometries, most: int = EDGE_VERTICES) -> Geometries:
     count = np.minimum(most, edges[chunk_line] - within * most) + 1
     index = np.repeat(np.arange(len(count)), count)
     offset = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
-    return np.asarray(shapely.linestrings(xy[start[index] + offset], indices=index), dtype=object)
+    chunks = shapely.linestrings(xy[start[index] + offset], indices=index)
+    return np.asarray(chunks, dtype=object), owner[chunk_line].astype(np.int64)
 
 
 # ---------------------------------------------------------------------------------------------- overlap
+
+
+def runs(*keys: Ints) -> Ints:
+    """
+    Give where the runs of equal keys begin, and the end.
+
+    Examples
+    --------
+    >>> runs(np.array([3, 3, 7])).tolist(), runs(np.array([], dtype=int)).tolist()
+    ([0, 2, 3], [0])
+    """
+    if not len(keys[0]):
+        return np.zeros(1, dtype=np.int64)
+    change = np.any([np.diff(key) != 0 for key in keys], axis=0)
+    return np.concatenate([[0], np.flatnonzero(change) + 1, [len(keys[0])]]).astype(np.int64)
 
 
 def in_threads(work: Callable[[slice], None], cuts: Sequence[int], workers: int) -> None:
@@ -347,9 +372,9 @@ def overlap_pairs(shapes: Shapes, layer: LayerIndex, workers: int = 1) -> Pairs:
             notes.extend((int(s), int(layer.owner[p]), what) for s, p, what in hard)
 
         # Each piece belongs to one slice, hence to one thread: see the crash of shared prepared geometries.
-        starts = np.flatnonzero(np.diff(piece, prepend=-1))
-        cuts = [0, *starts[np.linspace(0, len(starts), 8 * workers, endpoint=False, dtype=int)[1:]], len(site)]
-        in_threads(measure, sorted(cuts) if len(starts) else [0, len(site)], workers)
+        starts = runs(piece)
+        cuts = starts[np.arange(8 * workers + 1) * (len(starts) - 1) // (8 * workers)]
+        in_threads(measure, [int(cut) for cut in cuts], workers)
     return _per_feature(shapes, layer, site, piece, overlap, tuple(sorted(notes)))
 
 
@@ -422,56 +447,74 @@ def _per_feature(
     rows = rows[np.lexsort((piece[rows], layer.owner[piece[rows]], site[rows]))]
     site, feature, overlap = site[rows], layer.owner[piece[rows]], overlap[rows]
     if not len(site):
-        return Pairs(site, feature, overlap, notes)
-    starts = np.flatnonzero((np.diff(site, prepend=-1) != 0) | (np.diff(feature, prepend=-1) != 0))
-    several = np.diff(np.append(starts, len(site))) > 1
+        return Pairs(site, feature, overlap, np.zeros(0, dtype=bool), notes)
+    starts = runs(site, feature)
+    several, starts = np.diff(starts) > 1, starts[:-1]
     total = np.add.reduceat(overlap, starts)
     site, feature = site[starts], feature[starts]
-    for row in np.flatnonzero(several & (shapes.dimension[site] < 2)):
-        # A line along a cut, or a point on it, lies in two pieces and counts once.
-        total[row] = _closed_overlap(shapes, site[row], layer, layer.owner == feature[row])
+    touch = np.zeros(len(site), dtype=bool)
+    for row in np.flatnonzero(shapes.dimension[site] < 2):
+        shape, owned = shapes.geometries[site[row]], layer.pieces[layer.owner == feature[row]] if several[row] else None
+        if owned is not None:  # a line along a cut, or a point on it, lies in two pieces and counts once
+            total[row] = _size(shapely.union_all(shapely.intersection(shape, owned)), shape)
+        chunks, owner, tree = layer.everything.edges
+        near = tree.query(shape, predicate="dwithin", distance=EDGE_M)
+        polygon, near = layer.geometries[feature[row]], chunks[near[owner[near] == feature[row]]]
+        total[row], touch[row] = _interior(shape, polygon, float(total[row]), near)
     total = np.minimum(total, shapes.size[site])
-    total = _without_edge_runs(shapes, layer, site, feature, total)
-    there = ~(total <= 0.0)
-    return Pairs(site[there], feature[there], total[there], notes)
+    there = ~(total <= 0.0) | touch
+    return Pairs(site[there], feature[there], total[there], touch[there], notes)
 
 
-def _closed_overlap(shapes: Shapes, site: int, layer: LayerIndex, rows: Bools) -> float:
-    """Length or presence of a line or point in some pieces, their edges included, each part once."""
-    shape = shapes.geometries[site]
-    shared = shapely.union_all(shapely.intersection(shape, layer.pieces[rows]))
-    return float(size_of(np.array([shared], dtype=object), shapes.dimension[site : site + 1])[0])
+def _size(shared: shapely.Geometry, site: shapely.Geometry) -> float:
+    dimension = np.array([shapely.get_dimensions(site)], dtype=np.int64)
+    return float(size_of(np.array([shared], dtype=object), dimension)[0])
 
 
-def _without_edge_runs(shapes: Shapes, layer: LayerIndex, site: Ints, feature: Ints, total: Floats) -> Floats:
-    """Take away where a line runs along a feature's edge, or a point lies on it: touching is not overlapping."""
-    total = total.copy()
-    low = np.flatnonzero(shapes.dimension[site] < 2)
-    if not low.size:
-        return total
-    chunks, tree = layer.everything.edges
-    for row in low:
-        shape = shapes.geometries[site[row]]
-        near = chunks[tree.query(shape, predicate="intersects")]
-        if shapes.dimension[site[row]] == 1:
-            runs = shapely.length(shapely.intersection(shape, near)).sum() > 0.0
-        else:
-            runs = len(near) > 0
-        if runs:
-            total[row] = interior_size(shape, layer.geometries[feature[row]])
-    return total
+def _interior(
+    shape: shapely.Geometry, polygon: shapely.Geometry, closed: float, edges: Geometries
+) -> tuple[float, bool]:
+    """
+    Take away where a line runs along a polygon's edge, or a point lies on it: touching is not overlapping.
+
+    What lies within `EDGE_M` of the edge is on it: projected vertices are not exactly on a projected edge.
+
+    Parameters
+    ----------
+    shape
+        A line or point.
+    polygon
+        What it may lie in.
+    closed
+        Its length or presence in the polygon, edge included.
+    edges
+        The parts of the polygon's edge within `EDGE_M`.
+
+    Returns
+    -------
+    size : float
+        Length or presence in the interior.
+    touch : bool
+        Whether something was taken away.
+    """
+    if not len(edges):
+        return closed, False
+    if shapely.get_dimensions(shape) == 0:
+        points = shapely.get_parts(shape)
+        on_edge = shapely.dwithin(points[:, None], edges[None, :], EDGE_M).any(axis=1)
+        return float(shapely.intersects(points[~on_edge], polygon).any()), bool(on_edge.any())
+    strip = shapely.union_all(shapely.buffer(edges, EDGE_M, cap_style="flat"))
+    run = float(shapely.length(shapely.intersection(shapely.intersection(shape, polygon), strip)))
+    return (max(closed - run, 0.0), True) if run > CROSSING_M * len(edges) else (closed, False)
 
 
 def interior_size(shape: shapely.Geometry, polygon: shapely.Geometry) -> float:
     """Area, length or presence (1) of a site in the interior of a polygon, without any shortcut."""
-    match shapely.get_dimensions(shape):
-        case 2:
-            return float(shapely.area(shapely.intersection(shape, polygon)))
-        case 1:
-            closed = shapely.length(shapely.intersection(shape, polygon))
-            return float(closed - shapely.length(shapely.intersection(shape, shapely.boundary(polygon))))
-        case _:
-            return float(shapely.contains(polygon, shape))
+    closed = _size(shapely.intersection(shape, polygon), shape)
+    if shapely.get_dimensions(shape) == 2 or closed == 0.0:
+        return closed
+    chunks, _ = chunked(np.array([shapely.boundary(polygon)], dtype=object))
+    return _interior(shape, polygon, closed, chunks[shapely.dwithin(chunks, shape, EDGE_M)])[0]
 
 
 def union_overlap(shapes: Shapes, pairs: Pairs, selection: Selection) -> Floats:
@@ -492,12 +535,16 @@ def union_overlap(shapes: Shapes, pairs: Pairs, selection: Selection) -> Floats:
     ndarray
         m², m, or 1 for each site; never more than its size, NaN where a pair failed.
     """
+    n = len(shapes)
     kept = selection.kept[pairs.feature]
     site, feature, overlap = pairs.site[kept], pairs.feature[kept], pairs.overlap[kept]
-    total = np.bincount(site, overlap, minlength=len(shapes)) if len(site) else np.zeros(len(shapes))
-    several = np.bincount(site, minlength=len(shapes)) > 1
-    # Adjacent features: a line along the common edge is inside the union; overlapping ones must not count twice.
+    if not len(site):
+        return np.zeros(n)
+    total = np.bincount(site, overlap, minlength=n)
+    several = np.bincount(site, minlength=n) > 1
+    # A line along the common edge of two features is inside their union; overlapping ones must not count twice.
     again = several & (shapes.dimension < 2)
+    again[pairs.site[kept & pairs.touch]] = True
     if np.any(several & (shapes.dimension == 2)):
         component = selection.layer.component[feature]
         order = np.lexsort((component, site))
@@ -511,7 +558,7 @@ def union_overlap(shapes: Shapes, pairs: Pairs, selection: Selection) -> Floats:
 
 def _local_union(shapes: Shapes, row: int, selection: Selection) -> shapely.Geometry:
     """Union of the kept pieces that a site touches; for lines of the whole features, whose edges matter."""
-    near = selection.tree.query(shapes.geometries[row], predicate="intersects")
+    near = selection.tree.query(shapes.geometries[row], predicate="dwithin", distance=EDGE_M)
     if shapes.dimension[row] == 2:
         return shapely.union_all(selection.pieces[near])
     return shapely.union_all(selection.layer.geometries[np.unique(selection.owner[near])])
@@ -519,7 +566,7 @@ def _local_union(shapes: Shapes, row: int, selection: Selection) -> shapely.Geom
 
 def exact_overlap(shape: shapely.Geometry, selection: Selection) -> float:
     """Measure one site on the unsplit features: what decides where a result lies at its limit."""
-    near = np.unique(selection.owner[selection.tree.query(shape, predicate="intersects")])
+    near = np.unique(selection.owner[selection.tree.query(shape, predicate="dwithin", distance=EDGE_M)])
     return interior_size(shape, shapely.union_all(selection.layer.geometries[near])) if near.size else 0.0
 
 
@@ -606,7 +653,7 @@ def _keep_nearest(
     distance[apart] = analysis.distance_m(ends[apart, 0], ends[apart, 1])
     feature = selection.owner[piece]
     order = np.lexsort((feature, np.round(distance, 6), site))
-    first = order[np.flatnonzero(np.diff(site[order], prepend=-1))]
+    first = order[runs(site[order])[:-1]]
     rows = site[first] + start
     out.distance_m[rows], out.feature[rows] = distance[first], feature[first]
     away = ends[first, 0] - ends[first, 1]
@@ -614,9 +661,9 @@ def _keep_nearest(
     out.away[rows] = away / np.where(length == 0.0, 1.0, length)[:, None]
 
 
-def farthest_m(shapes: Shapes, area: shapely.Geometry, analysis: AnalysisCRS) -> tuple[Floats, Floats]:
+def farthest_m(shapes: Shapes, area: shapely.Geometry, within_m: Floats, analysis: AnalysisCRS) -> Floats:
     """
-    Bound the distance of each site from the farthest point of an area, in m.
+    Find how far the farthest point of an area is from each site, in m.
 
     Parameters
     ----------
@@ -624,28 +671,27 @@ def farthest_m(shapes: Shapes, area: shapely.Geometry, analysis: AnalysisCRS) ->
         The sites.
     area
         Where a thing of unknown position may be.
+    within_m
+        The distance that matters to each site.
     analysis
         The CRS of both.
 
     Returns
     -------
-    at_least, at_most : ndarray
-        Equal for convex sites: then the farthest point is a corner of the area.
+    ndarray
+        Exact where a corner of the area is the farthest point, as for every convex site. Else it is at most `within_m`
+        where all of the area is that near, and infinite where that is not sure.
     """
     corners = shapely.points(shapely.get_coordinates(shapely.convex_hull(area)))
-    at_least, at_most = np.zeros(len(shapes)), np.full(len(shapes), np.inf)
+    out = np.full(len(shapes), np.inf)
     for row, shape in enumerate(shapes.geometries):
         lines = shapely.get_coordinates(shapely.shortest_line(shape, corners)).reshape(-1, 2, 2)
-        at_least[row] = analysis.distance_m(lines[:, 0], lines[:, 1]).max()
-        hull = shapely.convex_hull(shape)
-        if hull.equals(shape):
-            at_most[row] = at_least[row]
-            continue
-        own = shapely.get_coordinates(shape)
-        ends = shapely.get_coordinates(corners)
-        planar = np.hypot(own[:, None, 0] - ends[None, :, 0], own[:, None, 1] - ends[None, :, 1]).max(axis=1)
-        at_most[row] = planar.min() * (1.0 + float(analysis.distortion(np.array([area], dtype=object))[0]))
-    return at_least, at_most
+        corner_m = float(analysis.distance_m(lines[:, 0], lines[:, 1]).max())
+        if corner_m > within_m[row] or shapely.equals(shapely.convex_hull(shape), shape):
+            out[row] = corner_m
+        elif shapely.covers(shapely.buffer(shape, max(within_m[row], 0.0), quad_segs=256), area):
+            out[row] = corner_m  # the buffer lies within the true distance
+    return out
 
 
 # ---------------------------------------------------------------------------------------------- certainty
@@ -673,13 +719,13 @@ def grown_and_shrunk(
     Returns
     -------
     grown, shrunk : ndarray
-        Like `overlap`. Only sites near a kept edge differ; where features differ in accuracy the largest shrinks.
+        Like `overlap`. Only sites near a kept edge differ; features of one accuracy are united first.
     """
     grown, shrunk = overlap.copy(), overlap.copy()
     if selection.is_empty:
         return grown, shrunk
     reach = site_accuracy_m + float(accuracy_m[selection.kept].max())
-    chunks, tree = selection.edges
+    chunks, _, tree = selection.edges
     if not len(chunks):
         return grown, shrunk
     rows = np.unique(tree.query(shapes.geometries, predicate="dwithin", distance=reach)[0])
@@ -690,15 +736,16 @@ def grown_and_shrunk(
     site, piece = selection.tree.query(near.geometries, predicate="dwithin", distance=reach[rows])
     window = shapely.box(*_padded(near.geometries, 2.0 * reach[rows] + 1.0).T)
     local, _ = intersections(selection.pieces[piece], window[site])
-    each = accuracy_m[selection.owner[piece]] + site_accuracy_m[rows[site]]
-    union = _grouped_union(local, site, len(rows))
-    if np.ptp(accuracy_m[selection.kept]) == 0.0:
-        wide = shapely.buffer(union, reach[rows], quad_segs=ARC_SEGMENTS)
-    else:
-        wide = _grouped_union(shapely.buffer(local, each, quad_segs=ARC_SEGMENTS), site, len(rows))
-    tight = shapely.buffer(union, -reach[rows], quad_segs=ARC_SEGMENTS)
-    for out, shape in ((grown, wide), (shrunk, tight)):
-        out[rows] = size_of(intersections(near.geometries, shape)[0], near.dimension)
+    # Features of one accuracy move together: the edges between them are sure.
+    level, code = np.unique(accuracy_m[selection.owner[piece]], return_inverse=True)
+    group = site * len(level) + code
+    union = _grouped_union(local, group, len(rows) * len(level))
+    by_m = (site_accuracy_m[rows][:, None] + level[None, :]).ravel()
+    for out, sign in ((grown, 1.0), (shrunk, -1.0)):
+        moved = shapely.buffer(union, sign * by_m, quad_segs=ARC_SEGMENTS)
+        if len(level) > 1:
+            moved = _grouped_union(moved, np.repeat(np.arange(len(rows)), len(level)), len(rows))
+        out[rows] = size_of(intersections(near.geometries, moved)[0], near.dimension)
     return np.maximum(grown, overlap), np.minimum(shrunk, overlap)
 
 
@@ -754,11 +801,11 @@ class Coverage:
     @staticmethod
     def _covered(shapes: Shapes, inside: Selection, workers: int) -> Floats:
         covered = union_overlap(shapes, overlap_pairs(shapes, inside.layer, workers), inside)
-        thin = np.flatnonzero((shapes.dimension < 2) & (covered < shapes.size))
-        # A coverage holds its own edge, unlike a layer, whose touched edge is no overlap.
-        for row in thin:
-            closed = shapely.intersection(shapes.geometries[row], inside.union)
-            covered[row] = size_of(np.array([closed], dtype=object), shapes.dimension[row : row + 1])[0]
+        # A coverage holds its own edge, unlike a layer, whose touched edge is no overlap; and every point of a site.
+        for row in np.flatnonzero((shapes.dimension == 1) & (covered < shapes.size)):
+            covered[row] = shapely.length(shapely.intersection(shapes.geometries[row], inside.union))
+        points = np.flatnonzero(shapes.dimension == 0)
+        covered[points] = shapely.covers(inside.union, shapes.geometries[points])
         return covered
 
     def outside_widened(self, shapes: Shapes, by_m: float, workers: int = 1) -> tuple[Floats, Floats]:

@@ -29,6 +29,9 @@ SLIVER_SHARE = 0.01
 NATURAL = {2: "overlap_m2", 1: "overlap_m", 0: "overlap_point"}
 UNIT = {"overlap_m2": "m2", "overlap_m": "m", "overlap_point": "", "overlap_share": "share", "distance_m": "m"}
 NEAR_LIMIT_M2, NEAR_LIMIT_SHARE = 1e-3, 1e-9
+WRITTEN_M2, WRITTEN_M = 1e-4, 1e-3
+"""Last digits that the tables show."""
+
 BATCH = 20_000
 
 FINDINGS = (
@@ -388,7 +391,7 @@ class _OnLayer:
         """Overlaps with single features; none where the layer has no areas."""
         if self.row.geometry != "polygon" or not len(self.shapes):
             none = np.zeros(0, dtype=np.int64)
-            return Pairs(none, none, np.zeros(0))
+            return Pairs(none, none, np.zeros(0), np.zeros(0, dtype=bool))
         return overlay.overlap_pairs(self.shapes, self.layer.index, self.batch.workers)
 
     @cached_property
@@ -427,8 +430,7 @@ class _OnLayer:
 
     def _overlap(self, rule: Rule, kept: _Kept) -> _Answer:
         test, shapes = rule.test, self.shapes
-        natural = np.array([NATURAL[int(d)] for d in shapes.dimension], dtype=object)
-        measure = np.where(test.measure == "overlap_share", "overlap_share", natural)
+        measure = self._measures(rule)
         sure = self._select(kept.certain & ~self.layer.adrift)
         perhaps = self._select(kept.possible)
         low, high = self._between(sure, test), self._between(perhaps, test)
@@ -438,21 +440,29 @@ class _OnLayer:
         if lost:
             verdict[verdict == (FALSE if test.is_presence else TRUE)] = UNKNOWN
         why = self._why_perhaps(kept, verdict == UNKNOWN)
-        wrong = (measure != test.measure) & (test.value != 0.0)
+        natural = np.array([NATURAL[int(d)] for d in shapes.dimension], dtype=object)
+        wrong = (measure != natural) & (test.measure != "overlap_share")
         verdict[wrong], why[wrong] = UNKNOWN, "dimension"
         if self.row.geometry != "polygon":
             verdict[:], why[:] = UNKNOWN, "layer_kind"
             return self._unmeasured(verdict, why, measure)
         decided = np.flatnonzero(verdict != UNKNOWN)
-        sliver = self._is_sliver(low, test)
+        sliver = (self._is_sliver(low, test) | self._is_sliver(high, test)) & ~wrong
         firm = np.zeros(len(shapes), dtype=bool)
         firm[decided] = self._firm_overlap(test, sure, perhaps, low, high, decided, verdict)
         margin, unit = self._overlap_margin(test, verdict, low, high, perhaps, measure)
-        value = low / shapes.size if test.measure == "overlap_share" else low
+        value = np.minimum(low / shapes.size, 1.0) if test.measure == "overlap_share" else low
         return _Answer(
-            verdict, np.minimum(value, 1.0) if test.measure == "overlap_share" else value, margin, unit,
+            verdict, np.where(wrong, np.nan, value), margin, unit,
             firm & ~sliver, sliver, measure, self._features_of(sure), self._remove(low), why,
         )  # fmt: skip
+
+    def _measures(self, rule: Rule) -> np.ndarray[Any, Any]:
+        """Give what would be taken: the measure follows the site's dimension."""
+        test = rule.test
+        natural = np.array([NATURAL[int(d)] for d in self.shapes.dimension], dtype=object)
+        fits = test.value == 0.0 and test.measure in NATURAL.values() and self.row.geometry == "polygon"
+        return natural if fits else np.full(len(natural), test.measure, dtype=object)
 
     def _unmeasured(
         self, verdict: access_list.Three, why: np.ndarray[Any, Any], measure: np.ndarray[Any, Any]
@@ -478,12 +488,14 @@ class _OnLayer:
 
     def _is_sliver(self, part: Floats, test: access_list.Test) -> Bools:
         found = part if test.is_presence else self.shapes.size - part
-        return np.asarray((found > 0.0) & ~self._more_than_sliver(found, self.shapes), dtype=bool)
+        written = np.where(self.shapes.dimension == 2, WRITTEN_M2, WRITTEN_M) / 2.0
+        return np.asarray((found > written) & ~self._more_than_sliver(found, self.shapes), dtype=bool)
 
     def _tested(self, part: Floats, test: access_list.Test) -> Floats:
         """Give the figure that the test sees: slivers count as nothing, shares are shares."""
         nothing = 0.0 if test.is_presence else self.shapes.size
-        part = np.where(self._is_sliver(part, test), nothing, part)
+        found = part if test.is_presence else self.shapes.size - part
+        part = np.where(self._more_than_sliver(found, self.shapes), part, nothing)
         return part / self.shapes.size if test.measure == "overlap_share" else part
 
     def _firm_overlap(
@@ -498,9 +510,10 @@ class _OnLayer:
     ) -> Bools:
         """Whether the test has the same answer for the union grown and shrunk by the accuracy."""
         accuracy, site = self.layer.accuracy_m, self.batch.accuracy_m[rows]
-        known = ~np.isnan(site)
-        if np.isnan(accuracy[perhaps.kept]).any():
-            return np.zeros(len(rows), dtype=bool)
+        hit = verdict[rows] == TRUE
+        rests_on = np.where(hit == test.is_presence, np.isnan(accuracy[sure.kept]).any(), np.isnan(accuracy[perhaps.kept]).any())
+        known = ~np.isnan(site) & ~rests_on
+        accuracy = np.nan_to_num(accuracy)
         shapes, reach = self.shapes.take(rows), np.where(known, site, 0.0)
         grown, shrunk = high.copy(), low.copy()
         grown[rows], tight = overlay.grown_and_shrunk(shapes, high[rows], perhaps, accuracy, reach)
@@ -508,7 +521,6 @@ class _OnLayer:
             tight = overlay.grown_and_shrunk(shapes, low[rows], sure, accuracy, reach)[1]
         shrunk[rows] = tight
         most, least = test.holds(self._tested(grown, test))[rows], test.holds(self._tested(shrunk, test))[rows]
-        hit = verdict[rows] == TRUE
         return np.asarray(known & (most == hit) & (least == hit), dtype=bool)
 
     def _overlap_margin(
@@ -532,7 +544,7 @@ class _OnLayer:
             margin[far] = np.where(np.isfinite(away), away, np.nan) * (1.0 if test.is_presence else -1.0)
             unit[far] = "m"
             inside = np.flatnonzero(found & (shapes.dimension == 0))
-            chunks, tree = perhaps.edges
+            chunks, _, tree = perhaps.edges
             if inside.size and len(chunks):
                 (_, _), depth = tree.query_nearest(
                     shapes.geometries[inside], return_distance=True, all_matches=False
@@ -553,11 +565,11 @@ class _OnLayer:
     def _features_of(self, selection: Selection) -> np.ndarray[Any, Any]:
         """Give the ids of the kept features that each site overlaps, joined by `;`."""
         out = np.full(len(self.shapes), "", dtype=object)
-        rows = selection.kept[self.pairs.feature]
+        rows = selection.kept[self.pairs.feature] & (self.pairs.overlap > 0.0)
         site, feature = self.pairs.site[rows], self.pairs.feature[rows]
         ids = np.asarray(self.layer.index.features.index, dtype=object)
-        starts = np.flatnonzero(np.diff(site, prepend=-1))
-        for a, b in zip(starts, [*starts[1:], len(site)], strict=True):
+        starts = overlay.runs(site)
+        for a, b in zip(starts[:-1], starts[1:], strict=True):
             out[site[a]] = ";".join(ids[feature[a:b]])
         return out
 
@@ -601,7 +613,8 @@ class _OnLayer:
         low = sure.distance_m.copy()
         low_feature = sure.feature.copy()
         for feature in np.flatnonzero(kept.certain & self.layer.adrift):
-            far = overlay.farthest_m(self.shapes, self.layer.index.geometries[feature], self.batch.source.analysis)[1]
+            area, limit_m = self.layer.index.geometries[feature], np.full(n, test.value)
+            far = overlay.farthest_m(self.shapes, area, limit_m, self.batch.source.analysis)
             low_feature = np.where(far < low, feature, low_feature)
             low = np.minimum(low, far)
         high = near.distance_m
@@ -625,7 +638,7 @@ class _OnLayer:
         """Whether the find or its absence survives the accuracy of every feature and of the site."""
         rows = np.arange(len(self.shapes))
         most, least = np.full(len(rows), np.inf), np.full(len(rows), np.inf)
-        accuracy = self.layer.accuracy_m
+        accuracy, site = self.layer.accuracy_m, self.batch.accuracy_m
         for u in np.unique(accuracy[kept.possible & ~np.isnan(accuracy)]):
             same = accuracy == u
             surely, maybe = kept.certain & ~self.layer.adrift & same, kept.possible & same
@@ -633,8 +646,8 @@ class _OnLayer:
             least = np.minimum(least, self._nearest(self._select(maybe), rows).distance_m - u)
             for feature in np.flatnonzero(kept.certain & self.layer.adrift & same):
                 area = self.layer.index.geometries[feature]
-                most = np.minimum(most, overlay.farthest_m(self.shapes, area, self.batch.source.analysis)[1] + u)
-        site = self.batch.accuracy_m
+                within_m = test.value - u - np.nan_to_num(site)
+                most = np.minimum(most, overlay.farthest_m(self.shapes, area, within_m, self.batch.source.analysis) + u)
         near = test if test.is_presence else None
         holds = (lambda d: near.holds(d)) if near is not None else (lambda d: ~test.holds(d))
         all_known = not bool(np.isnan(accuracy[kept.possible]).any())
@@ -673,7 +686,7 @@ class _OnLayer:
         hit, decided = outcome == "hit", np.isin(outcome, ("hit", "clear"))
         frame = {
             "site_id": batch.ids, "rule_id": rule.id, "layer": self.name, "outcome": outcome, "effect": effect,
-            "measure": blank if answer is None else answer.measure,
+            "measure": self._measures(rule) if answer is None else answer.measure,
             "value": nothing if answer is None else answer.value,
             "op": rule.test.op, "limit": rule.test.value,
             "margin": nothing if answer is None else np.where(np.isin(outcome, ("hit", "clear", "lifted")), answer.margin, np.nan),
@@ -824,15 +837,17 @@ class _OnLayer:
             [";".join(sorted(r for r, kept in keeps.items() if kept[f])) for f in range(len(ids))], dtype=object
         )
         pairs, shapes = self.pairs, self.shapes
+        there = np.flatnonzero(pairs.overlap > 0.0)
         self.notes += [(str(self.batch.ids[s]), self.name, str(ids[f]), what) for s, f, what in pairs.notes]
         if self.name != self.batch.source.pack.zone.boundary:
-            dimension = shapes.dimension[pairs.site]
+            site, feature, overlap = pairs.site[there], pairs.feature[there], pairs.overlap[there]
+            dimension = shapes.dimension[site]
             self.overlaps.append(
                 self._overlap_rows(
-                    pairs.site, ids[pairs.feature], by[pairs.feature],
-                    overlap_m2=np.where(dimension == 2, pairs.overlap, np.nan),
-                    overlap_m=np.where(dimension == 1, pairs.overlap, np.nan),
-                    overlap_share=np.minimum(pairs.overlap / shapes.size[pairs.site], 1.0),
+                    site, ids[feature], by[feature],
+                    overlap_m2=np.where(dimension == 2, overlap, np.nan),
+                    overlap_m=np.where(dimension == 1, overlap, np.nan),
+                    overlap_share=np.minimum(overlap / shapes.size[site], 1.0),
                 )  # fmt: skip
             )
         for rule, frame in zip(rules, self.findings, strict=False):
@@ -987,7 +1002,6 @@ def _could_become(
     for i in np.flatnonzero(loses):
         word = EFFECTS[next_hit[i]] if next_doubt[i] <= next_hit[i] else "undetermined"
         lists.setdefault(int(i), set()).add(word)
-    order = {word: i for i, word in enumerate((*EFFECTS, "undetermined"))}
     for i, words in lists.items():
-        out[i] = ";".join(sorted(words, key=lambda w: -order[w]))
+        out[i] = ";".join(sorted(words))
     return out, np.array([text != "" for text in out], dtype=bool)

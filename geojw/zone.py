@@ -346,6 +346,7 @@ class _Features:
                 envelopes.append(shapely.envelope(bad.raw[at]))
         self.untrusted = np.array(envelopes, dtype=object)
         self.unplaced = np.asarray(shapely.is_empty(shapes), dtype=bool)
+        self.adrift = self.adrift & ~self.unplaced
         for at in np.flatnonzero(self.unplaced):
             self._note("unplaced", frame.index[at], {})
         self._check_codes(frame)

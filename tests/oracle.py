@@ -180,7 +180,7 @@ def member_matches(member: Member, listed: Sequence[object], declared: Row) -> T
         return None
     if member.is_number and lost_zeros(text, words, declared):
         return None
-    coarser = declared.get("type") == "code"
+    coarser = declared.get("type") == "code" or text.isdigit()
     return any_of(code_matches(text, word, coarser_is_unknown=coarser) for word in words)
 
 
@@ -188,7 +188,7 @@ def lost_zeros(text: str, listed: Sequence[str], declared: Row) -> bool:
     """Say whether a number may be a code that has lost its leading zeros."""
     if "digits" in declared:
         return len(text) < int(declared["digits"])
-    return any(word.strip().startswith("0") for word in listed)
+    return any(word.strip().startswith("0") for word in [*listed, *declared.get("codes", [])])
 
 
 def cell_matches(cell: object, listed: Sequence[object], declared: Row) -> Truth:
@@ -946,7 +946,7 @@ def verdict(site: Site, findings: Sequence[Row]) -> dict[str, Any]:
         open_rules = [r for r in findings if r["outcome"] in UNKNOWN_OUTCOMES]
         deciding = [r["rule_id"] for r in open_rules if EFFECTS.index(r["effect"]) > EFFECTS.index(at_least)]
     else:
-        others = verdicts_after_one_flip(findings) - {word}
+        others = verdicts_after_a_flip(findings) - {word}
         certainty = "marginal" if others else "firm"
         deciding = [r["rule_id"] for r in findings if r["outcome"] == "hit" and r["effect"] == word]
     return {
@@ -960,13 +960,23 @@ def verdict(site: Site, findings: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def verdicts_after_one_flip(findings: Sequence[Row]) -> set[str]:
-    """Return the verdicts that would follow if one marginal finding were the other way round."""
+def verdicts_after_a_flip(findings: Sequence[Row]) -> set[str]:
+    """Return the verdicts that would follow if a marginal clear, or all hits that carry the verdict, flipped.
+
+    Hits that carry a verdict together flip together: they may rest on the same uncertain edge.
+    """
+    word = bounds_of(findings)[0]
+    carriers = [r for r in findings if r["outcome"] == "hit" and r["effect"] == word]
+    flips = [[r] for r in findings if r["outcome"] == "clear" and r["certainty"] == "marginal"]
+    if carriers and all(row["certainty"] == "marginal" for row in carriers):
+        flips.append(carriers)
     words = set()
-    for flipped in findings:
-        if flipped["certainty"] == "marginal":
-            other = {**flipped, "outcome": "clear" if flipped["outcome"] == "hit" else "hit"}
-            words.add(bounds_of([other if row is flipped else row for row in findings])[0])
+    for flip in flips:
+        other = {"hit": "clear", "clear": "hit"}
+        after = [
+            {**row, "outcome": other[row["outcome"]]} if any(row is r for r in flip) else row for row in findings
+        ]
+        words.add(bounds_of(after)[0])
     return words
 
 
@@ -1413,7 +1423,7 @@ def draw_where(rng: random.Random, layer: Drawn) -> dict[str, list[str]]:
         return {}
     where: dict[str, list[str]] = {}
     if rng.random() < 0.75:
-        seen = {str(cell).strip() for cell in layer.frame["status"] if cell not in MISSING_CELLS} - {"odd"}
+        seen = {str(cell).strip() for cell in layer.frame["status"] if isinstance(cell, str) and cell not in MISSING_CELLS} - {"odd"}
         where["status"] = rng.sample(sorted(seen), rng.randint(1, min(2, len(seen))))
     if not where or rng.random() < 0.3:
         known = sorted({str(int(float(code))) for code in layer.frame["code"] if not pd.isna(code)})
