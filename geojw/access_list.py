@@ -231,7 +231,9 @@ def match_cells(cells: pd.Series, wanted: tuple[str | bool, ...], spec: Attribut
 
 def _match_cell(cell: object, wanted: tuple[str | bool, ...], spec: Attribute) -> int:
     numeric = isinstance(cell, (int, float, np.integer, np.floating)) and not isinstance(cell, bool)
-    members = [text_of(part) for part in text_of(cell).split(";") if part.strip()]  # "a;" is the set of a alone
+    members = [
+        text_of(part) for part in text_of(cell).split(";") if part.strip()
+    ]  # "a;" is the set of a alone
     return max((match_member(m, wanted, spec, numeric=numeric) for m in members), default=UNKNOWN)
 
 
@@ -271,9 +273,7 @@ def match_sites(
 _PLAIN = Attribute()
 
 
-def match_attribute(
-    sites: pd.DataFrame, key: str, wanted: tuple[str | bool, ...], spec: Attribute
-) -> Three:
+def match_attribute(sites: pd.DataFrame, key: str, wanted: tuple[str | bool, ...], spec: Attribute) -> Three:
     """Match one attribute of all sites; an absent column and another or no stated scheme are unknown."""
     column = spec.column or key
     if column not in sites.columns:

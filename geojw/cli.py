@@ -27,10 +27,17 @@ STYLE = {
 }  # fmt: skip
 
 _lang = click.option(
-    "--lang", type=click.Choice(LANGS), default="zh", show_default=True, help="界面语言 / language of the output"
+    "--lang",
+    type=click.Choice(LANGS),
+    default="zh",
+    show_default=True,
+    help="界面语言 / language of the output",
 )
 _zone = click.option(
-    "--zone", default="gaoxin", show_default=True, help="内置片区名或资料包文件夹 / embedded zone or folder of a pack"
+    "--zone",
+    default="gaoxin",
+    show_default=True,
+    help="内置片区名或资料包文件夹 / embedded zone or folder of a pack",
 )
 _quiet = click.option("--quiet", "-q", is_flag=True, help="只写文件，不打印 / write files, print nothing")
 
@@ -45,13 +52,21 @@ def _day(_: click.Context, __: click.Parameter, value: str | None) -> date | Non
 
 
 _on = click.option(
-    "--on", "on", callback=_day, metavar="DATE", help="判定日，默认今天（北京时间）/ the day whose rules count; today in China"
+    "--on",
+    "on",
+    callback=_day,
+    metavar="DATE",
+    help="判定日，默认今天（北京时间）/ the day whose rules count; today in China",
 )
 
 
 def _out(default: str) -> Callable[[Any], Any]:
     return click.option(
-        "--out", type=click.Path(path_type=Path), default=default, show_default=True, help="结果文件夹 / folder of the results"
+        "--out",
+        type=click.Path(path_type=Path),
+        default=default,
+        show_default=True,
+        help="结果文件夹 / folder of the results",
     )
 
 
@@ -65,7 +80,12 @@ def _told(command: Callable[..., int]) -> Callable[..., None]:
         try:
             code = command(*args, **kwargs)
         except GeojwError as error:
-            console.print(Text(say("run.error", lang) + "：" if lang == "zh" else say("run.error", lang) + ":", "bold red"))
+            console.print(
+                Text(
+                    say("run.error", lang) + "：" if lang == "zh" else say("run.error", lang) + ":",
+                    "bold red",
+                )
+            )
             for fault in error.faults:
                 console.print(Text("  " + fault.text(lang)))
             code = UNUSABLE
@@ -96,15 +116,29 @@ def main() -> None:
 @_on
 @_out("out")
 @click.option("--id", "id_column", metavar="COLUMN", help="项目编号列 / column of the site ids")
-@click.option("--layer", "table", metavar="NAME", help="文件中的哪个图层 / which layer of a file with several")
+@click.option(
+    "--layer", "table", metavar="NAME", help="文件中的哪个图层 / which layer of a file with several"
+)
 @click.option("--crs", metavar="EPSG:CODE", help="文件未注明时的坐标系 / CRS of files that state none")
 @click.option("--format", "kind", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
-@click.option("--fail-on", type=click.Choice(EFFECTS[1:]), help="可能达到此程度即退出码 10 / exit 10 if a site may be that strict")
-@click.option("--map-limit", type=click.IntRange(0), default=20_000, show_default=True, help="超过则不制图 / no map above")
+@click.option(
+    "--fail-on",
+    type=click.Choice(EFFECTS[1:]),
+    help="可能达到此程度即退出码 10 / exit 10 if a site may be that strict",
+)
+@click.option(
+    "--map-limit",
+    type=click.IntRange(0),
+    default=20_000,
+    show_default=True,
+    help="超过则不制图 / no map above",
+)
 @click.option("--no-map", is_flag=True, help="不生成 map.html / no map.html")
 @click.option("--all-geometry", is_flag=True, help="输出全部图形 / write the geometry of clear sites too")
 @click.option("--workers", type=click.IntRange(1), help="线程数 / threads; changes no result")
-@click.option("--batch", type=click.IntRange(1), default=20_000, show_default=True, help="每批项目数 / sites at a time")
+@click.option(
+    "--batch", type=click.IntRange(1), default=20_000, show_default=True, help="每批项目数 / sites at a time"
+)
 @_lang
 @_quiet
 @_told
@@ -160,7 +194,9 @@ def _screen(
     _print_summary(console, summary, lang)
     console.print(Text(say("run.written", lang, out=out), "bold"))
     if fail_on is not None and (count := summary.not_below(fail_on)):
-        console.print(Text(say("run.fail_on", lang, count=count, effect=say(f"verdict.{fail_on}", lang)), "bold red"))
+        console.print(
+            Text(say("run.fail_on", lang, count=count, effect=say(f"verdict.{fail_on}", lang)), "bold red")
+        )
         return FAILED_ON
     if summary.failed and not as_demo:
         return LAYER_FAILED
@@ -203,7 +239,9 @@ class _Bar:
         task = self.bar.add_task(say("run.reading", self.lang), total=None)
 
         def tell(phase: str, done: int, of: int) -> None:
-            self.bar.update(task, description=say(f"run.{phase}", self.lang), completed=done, total=max(of, 1))
+            self.bar.update(
+                task, description=say(f"run.{phase}", self.lang), completed=done, total=max(of, 1)
+            )
 
         return tell
 
@@ -221,9 +259,19 @@ def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: 
     left = summary.screened - len(summary.worst)
     if left > 0:
         console.print(say("run.more_rows", lang, count=f"{left:,}"))
-    tally = "  ".join(f"{say(f'verdict.{word}', lang)} {count:,}" for word, count in sorted(summary.verdicts.items()))
+    tally = "  ".join(
+        f"{say(f'verdict.{word}', lang)} {count:,}" for word, count in sorted(summary.verdicts.items())
+    )
     rejected = summary.read - summary.screened
-    console.print(say("run.counts", lang, read=f"{summary.read:,}", screened=f"{summary.screened:,}", rejected=f"{rejected:,}"))
+    console.print(
+        say(
+            "run.counts",
+            lang,
+            read=f"{summary.read:,}",
+            screened=f"{summary.screened:,}",
+            rejected=f"{rejected:,}",
+        )
+    )
     console.print(tally)
 
 
@@ -247,7 +295,11 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
             no_wrap=column in ("site", "certainty"),
         )  # fmt: skip
     for row in summary.worst.itertuples():
-        span = "" if row.at_least == row.at_most else f"{say(f'verdict.{row.at_least}', lang)} … {say(f'verdict.{row.at_most}', lang)}"
+        span = (
+            ""
+            if row.at_least == row.at_most
+            else f"{say(f'verdict.{row.at_least}', lang)} … {say(f'verdict.{row.at_most}', lang)}"
+        )
         sure = say(f"certainty.{row.certainty}", lang) if row.certainty else ""
         area = f"{row.area_mu:,.2f}" if row.area_mu == row.area_mu else ""  # noqa: PLR0124 - NaN
         table.add_row(

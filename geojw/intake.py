@@ -23,7 +23,9 @@ from pyproj import CRS
 from geojw import access_list
 from geojw.errors import Fault, LayerError, SitesError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, densify, read_crs
-from geojw.overlay import Bools, Ints
+from geojw.overlay import Bools
+from geojw.pieces import Ints
+from geojw.screening import REJECTED
 
 READ_ERRORS = (DataSourceError, DataLayerError, FileCRSError, UnicodeDecodeError)
 """What the reader raises for a file that it cannot read."""
@@ -31,19 +33,21 @@ READ_ERRORS = (DataSourceError, DataLayerError, FileCRSError, UnicodeDecodeError
 FARTHEST_M = 2_000_000.0
 """A site farther from the zone's centre is a mistake of coordinates, and could not be measured."""
 
-REJECTED = ("source", "row", "site_id", "reason")
-
 # ---------------------------------------------------------------------------------------------- files
 
 
-def file_info(path: Path, table: str | None, encoding: str | None, error: type[LayerError | SitesError]) -> dict[str, Any]:
+def file_info(
+    path: Path, table: str | None, encoding: str | None, error: type[LayerError | SitesError]
+) -> dict[str, Any]:
     try:
         tables = [str(item[0]) for item in pyogrio.list_layers(path)]
         if table is None and len(tables) > 1:
             raise error([Fault("several_tables", path.name, {"known": ", ".join(tables)})])
         if table is not None and table not in tables:
             raise error([Fault("table_unknown", path.name, {"table": table, "known": ", ".join(tables)})])
-        info: dict[str, Any] = pyogrio.read_info(path, layer=table or 0, encoding=encoding, force_feature_count=True)
+        info: dict[str, Any] = pyogrio.read_info(
+            path, layer=table or 0, encoding=encoding, force_feature_count=True
+        )
     except READ_ERRORS as problem:
         raise error([Fault("unreadable", path.name, {"error": short(problem)})]) from None
     return info
@@ -102,7 +106,9 @@ def in_analysis(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[
 
 
 def _finite(geometry: Geometries) -> Bools:
-    return np.asarray(shapely.is_empty(geometry) | np.isfinite(shapely.bounds(geometry)).all(axis=1), dtype=bool)
+    return np.asarray(
+        shapely.is_empty(geometry) | np.isfinite(shapely.bounds(geometry)).all(axis=1), dtype=bool
+    )
 
 
 def _made_valid(shape: shapely.Geometry) -> shapely.Geometry:
@@ -162,18 +168,31 @@ class _File:
             raise SitesError([Fault("sites_crs_absent", path.name)])
         column = _column(info["fields"], "site_id", id_column, path)
         name = _column(info["fields"], "name", None, path)
-        return cls(path, table, read_crs(stated, path.name), column, name, _ids(path, table, column, info["features"]))
+        return cls(
+            path,
+            table,
+            read_crs(stated, path.name),
+            column,
+            name,
+            _ids(path, table, column, info["features"]),
+        )
 
     def read(self, start: int, stop: int) -> gpd.GeoDataFrame:
         """Read some rows as they are, with their ids, source and row."""
         try:
             frame = pyogrio.read_dataframe(
-                self.path, layer=self.table or 0, skip_features=start, max_features=stop - start, on_invalid="ignore"
+                self.path,
+                layer=self.table or 0,
+                skip_features=start,
+                max_features=stop - start,
+                on_invalid="ignore",
             )
         except READ_ERRORS as problem:
             raise SitesError([Fault("unreadable", self.path.name, {"error": short(problem)})]) from None
         if len(frame) != stop - start:
-            raise SitesError([Fault("rows_changed", self.path.name, {"got": len(frame), "wanted": stop - start})])
+            raise SitesError(
+                [Fault("rows_changed", self.path.name, {"got": len(frame), "wanted": stop - start})]
+            )
         frame = frame.set_crs(self.crs, allow_override=True)
         if frame.geometry.name != "geometry":
             frame = frame.rename_geometry("geometry")
@@ -192,14 +211,18 @@ def _ids(path: Path, table: str | None, column: str | None, count: int) -> np.nd
         except READ_ERRORS as problem:
             raise SitesError([Fault("unreadable", path.name, {"error": short(problem)})]) from None
         cells = list(frame[column])
-    return np.array([access_list.text_of(v) or f"{path.stem}-{n}" for n, v in enumerate(cells, 1)], dtype=object)
+    return np.array(
+        [access_list.text_of(v) or f"{path.stem}-{n}" for n, v in enumerate(cells, 1)], dtype=object
+    )
 
 
 def _column(fields: Sequence[str], key: str, asked: str | None, path: Path) -> str | None:
     """Find a column by the name asked for or a known alias."""
     if asked is not None:
         if asked not in fields:
-            raise SitesError([Fault("site_id_column", path.name, {"column": asked, "known": ", ".join(fields)})])
+            raise SitesError(
+                [Fault("site_id_column", path.name, {"column": asked, "known": ", ".join(fields)})]
+            )
         return asked
     there = {str(column).casefold(): str(column) for column in reversed(fields)}
     return next((there[a.casefold()] for a in _aliases()[key] if a.casefold() in there), None)
@@ -231,7 +254,11 @@ class SiteFiles:
     """
 
     def __init__(
-        self, *paths: str | Path, id_column: str | None = None, table: str | None = None, crs: str | None = None
+        self,
+        *paths: str | Path,
+        id_column: str | None = None,
+        table: str | None = None,
+        crs: str | None = None,
     ) -> None:
         faults: list[Fault] = []
         self.files: list[_File] = []
@@ -260,7 +287,10 @@ class SiteFiles:
         order = np.argsort(self.ids.astype(str), kind="stable")
         if len(self) <= size or np.array_equal(order, np.arange(len(self))):
             for start in range(0, max(len(self), 1), size):
-                yield self._sites(self._read(start, min(start + size, len(self))), np.arange(start, min(start + size, len(self))))
+                yield self._sites(
+                    self._read(start, min(start + size, len(self))),
+                    np.arange(start, min(start + size, len(self))),
+                )
             return
         rank = np.empty(len(self), dtype=np.int64)
         rank[order] = np.arange(len(self))
@@ -338,7 +368,9 @@ def sites_of(frame: gpd.GeoDataFrame) -> Sites:
     ids = frame["site_id"] if "site_id" in frame.columns else frame.index
     out = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame.copy()
     out["_source"], out["_row"] = "frame", np.arange(1, len(frame) + 1)
-    out.index = pd.Index([access_list.text_of(v) or f"frame-{n}" for n, v in enumerate(ids, 1)], name="site_id", dtype=object)
+    out.index = pd.Index(
+        [access_list.text_of(v) or f"frame-{n}" for n, v in enumerate(ids, 1)], name="site_id", dtype=object
+    )
     twice = out.index.duplicated(keep=False)
     return Sites(out[~twice].sort_index(), _rejected(out[twice], ["site_id_twice"] * int(twice.sum())))
 
@@ -346,10 +378,14 @@ def sites_of(frame: gpd.GeoDataFrame) -> Sites:
 def _rejected(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     reasons = [
         Fault(key, f"{source}, {row}", {"id": name})
-        for key, source, row, name in zip(keys, rows.get("_source", ()), rows.get("_row", ()), rows.index, strict=True)
+        for key, source, row, name in zip(
+            keys, rows.get("_source", ()), rows.get("_row", ()), rows.index, strict=True
+        )
     ]
     values = {"source": rows["_source"], "row": rows["_row"], "site_id": rows.index, "reason": reasons}
-    return pd.DataFrame({key: list(value) for key, value in values.items()}, columns=list(REJECTED), dtype=object)
+    return pd.DataFrame(
+        {key: list(value) for key, value in values.items()}, columns=list(REJECTED), dtype=object
+    )
 
 
 def place(sites: Sites, analysis: AnalysisCRS) -> Sites:
@@ -375,15 +411,20 @@ def place(sites: Sites, analysis: AnalysisCRS) -> Sites:
     refused = reasons != ""
     remarks = tuple(
         Fault(
-            "repaired", f"{frame['_source'].iloc[r]}, {frame['_row'].iloc[r]} ({frame.index[r]})",
+            "repaired",
+            f"{frame['_source'].iloc[r]}, {frame['_row'].iloc[r]} ({frame.index[r]})",
             {"why": bad.why[r], "area": f"{bad.changed_m2[r]:.4g}"},
         )  # fmt: skip
         for r in np.flatnonzero(bad.invalid & ~refused)
     )
     kept = frame[~refused].drop(columns=["_source", "_row"])
     placed = kept.set_geometry(gpd.GeoSeries(shapes[~refused], index=kept.index, crs=analysis.crs))
-    rejected = pd.concat([sites.rejected, _rejected(frame[refused], list(reasons[refused]))], ignore_index=True)
-    return Sites(placed, rejected.sort_values(["source", "row"], ignore_index=True), (*sites.remarks, *remarks))
+    rejected = pd.concat(
+        [sites.rejected, _rejected(frame[refused], list(reasons[refused]))], ignore_index=True
+    )
+    return Sites(
+        placed, rejected.sort_values(["source", "row"], ignore_index=True), (*sites.remarks, *remarks)
+    )
 
 
 def _refusals(raw: Geometries, shapes: Geometries) -> list[str]:

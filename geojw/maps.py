@@ -8,8 +8,8 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, cast
 
@@ -23,27 +23,22 @@ from folium.map import CustomPane
 from jinja2 import Environment, StrictUndefined
 
 from geojw.errors import CRSError, Fault, OutputError
-from geojw.geodesy import ELLIPSOID, Geometries
+from geojw.geodesy import ELLIPSOID, AnalysisCRS, Floats, Geometries
 
 Box = tuple[float, float, float, float]
 Cell = str | float | int | None
 
 VERDICTS = ("prohibit", "undetermined", "approval", "condition", "supervise", "inform", "clear")
 """Order of drawing and listing: what cannot be decided may be prohibited, so it comes second."""
-
 DECIMALS = 6
 """Decimals of a drawn coordinate in degrees: 0.1 m."""
-
-_STEP = 10.0**-DECIMALS
-
 VERTEX_BUDGET = 50_000
 """Vertices of layers that SVG redraws at ease; above it outlines are simplified, and the page says so."""
-
 CROWD = 2_000
 """Sites above which they are drawn on a canvas, since SVG would zoom in jerks on a phone."""
-
 RING_VERTICES = 360
 
+_STEP = 10.0**-DECIMALS
 _TOLERANCES_M = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _METRES_A_DEGREE = 111_700.0
 """A degree of latitude at its longest, so that a stated tolerance is never exceeded."""
@@ -88,9 +83,11 @@ class MapLayer:
     source
         One line: publisher, date, licence.
     ring_m
-        Distance limits in metres of the rules on this layer: true rings are drawn round its points.
+        Distance limits in metres of the rules on this layer: a line is drawn at that true distance.
     zone
         The zone's own outline: drawn as a line, everything outside it dimmed.
+    ring_only
+        Limits that hold for some features only: limit -> their ids.
     """
 
     id: str
@@ -102,11 +99,22 @@ class MapLayer:
     source: str
     ring_m: tuple[float, ...] = ()
     zone: bool = False
+    ring_only: Mapping[float, Collection[Hashable]] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
         """Kind of its geometries: polygon where it has none."""
         return _KINDS[max(shapely.get_dimensions(self.frame.geometry.to_numpy()), default=-1)]
+
+    @property
+    def rank(self) -> tuple[int, bool, float]:
+        """Where it is drawn: polygons lowest, the large ones first, hatched ones last; lines; points."""
+        areas = shapely.area(self.frame.geometry.to_numpy())
+        return (
+            -_KINDS.index(self.kind),
+            bool(self.paint.get("hatch")),
+            -float(areas.sum()) / max(1, len(areas)),
+        )
 
 
 def draw_screening(  # noqa: PLR0913
@@ -132,7 +140,7 @@ def draw_screening(  # noqa: PLR0913
     findings
         One row per site and rule: the columns of ``findings.csv``, and ``reason``.
     layers
-        In drawing order, the lowest first; lines are drawn over polygons, points over lines.
+        Points are drawn over lines, lines over polygons; of these hatched ones over others, small over large.
     title, notices, facts
         Plain text, shown as it is.
     lang
@@ -186,10 +194,8 @@ def _folium_page(page: Mapping[str, Any]) -> str:
     made = folium.Map(page["view"][0], tiles=None, zoom_control=False, font_size="12px", zoom_snap=0.25)
     made._id = "screening"  # noqa: SLF001
     figure.add_child(made)  # a stock Map has made a Figure of its own; this one replaces it
-    for name, z_index in {
-        **_PANES,
-        **{f"layer{i}": _LAYER_PANE + i for i in range(len(page["layers"]))},
-    }.items():
+    of_layers = {f"layer{i}": _LAYER_PANE + i for i in range(len(page["layers"]))}
+    for name, z_index in (_PANES | of_layers).items():
         pane = CustomPane(name, z_index, pointer_events=name not in _UNTOUCHED)
         pane._id = name  # noqa: SLF001
         pane.add_to(made)
@@ -197,14 +203,7 @@ def _folium_page(page: Mapping[str, Any]) -> str:
 
 
 class _OfflineFigure(Figure):
-    """
-    A figure whose page holds all that it needs, and forbids the rest by a content security policy.
-
-    Parameters
-    ----------
-    page
-        What the template ``static/page.html`` takes, apart from assets.
-    """
+    """A figure whose page (``static/page.html``) holds all that it needs and forbids the rest."""
 
     def __init__(self, page: Mapping[str, object]) -> None:
         super().__init__()
@@ -302,8 +301,8 @@ def _check(sites: gpd.GeoDataFrame, layers: Sequence[MapLayer]) -> None:
 
 
 def _layers(layers: Sequence[MapLayer]) -> list[dict[str, Any]]:
-    """Prepare the layers for script and legend: polygons first, then lines, then points, else as given."""
-    ranked = sorted(layers, key=lambda layer: -_KINDS.index(layer.kind))
+    """Prepare the layers for script and legend, the lowest first."""
+    ranked = sorted(layers, key=lambda layer: layer.rank)
     slimmed = _slimmed([_bare(layer.frame) for layer in ranked])
     return [_layer(*each) for each in zip(ranked, *slimmed, strict=True)]
 
@@ -329,7 +328,7 @@ def _layer(layer: MapLayer, geometries: Geometries, tolerance_m: float) -> dict[
         "named": layer.label is not None,
         "columns": [_shown(column) for column in table.columns],
         "features": features,
-        "rings": [*_rings(geometries, layer.ring_m)] if layer.kind == "point" else [],
+        "rings": [*_rings(layer, geometries)],
         "simplified_m": tolerance_m,
         "not_drawn": len(layer.frame) - len(features),
     }
@@ -367,14 +366,31 @@ def _geojson(geometries: Geometries) -> list[dict[str, Any] | None]:
     return [json.loads(text) if fits else None for text, fits in pairs]
 
 
-def _rings(geometries: Geometries, radii_m: Sequence[float]) -> Iterable[dict[str, Any]]:
-    """Give true circles on the ellipsoid round each point, clockwise from the north."""
-    azimuths = np.linspace(0.0, 360.0, RING_VERTICES, endpoint=False)
-    for radius_m in radii_m:
-        for lon, lat in shapely.get_coordinates(geometries):
-            start = np.full((3, RING_VERTICES), [[lon], [lat], [radius_m]])
-            lons, lats, _ = ELLIPSOID.fwd(start[0], start[1], azimuths, start[2])
-            yield {"m": radius_m, "at": np.column_stack([lats, lons]).round(DECIMALS).tolist()}
+def _rings(layer: MapLayer, geometries: Geometries) -> Iterable[dict[str, Any]]:
+    """Give the lines at true distances of the rules: circles round points, one outline round all else."""
+    for radius_m in sorted({*layer.ring_m, *layer.ring_only}):
+        meant = layer.frame.index if radius_m in layer.ring_m else [*layer.ring_only[radius_m]]
+        chosen = geometries[layer.frame.index.isin(meant) & (shapely.get_num_coordinates(geometries) > 0)]
+        if layer.kind == "point" or not len(chosen):
+            lines = [_circle(lon, lat, radius_m) for lon, lat in shapely.get_coordinates(chosen)]
+        else:
+            west, south, east, north = shapely.total_bounds(chosen)
+            local = AnalysisCRS((west + east) / 2, (south + north) / 2)
+            reach = shapely.buffer(
+                local.project(chosen, layer.frame.crs), radius_m, quad_segs=RING_VERTICES // 4
+            )
+            outline = local.to_geographic(np.array([shapely.union_all(reach).boundary]))
+            lines = [
+                shapely.get_coordinates(line) for line in shapely.get_parts(shapely.simplify(outline, _STEP))
+            ]
+        yield from ({"m": radius_m, "at": line[:, ::-1].round(DECIMALS).tolist()} for line in lines)
+
+
+def _circle(lon: float, lat: float, radius_m: float) -> Floats:
+    """Walk a closed circle on the ellipsoid, clockwise from its north: longitudes and latitudes."""
+    azimuths = np.linspace(0.0, 360.0, RING_VERTICES + 1)
+    start = np.full((3, len(azimuths)), [[lon], [lat], [radius_m]])
+    return np.column_stack(ELLIPSOID.fwd(start[0], start[1], azimuths, start[2])[:2])
 
 
 def _sites(sites: gpd.GeoDataFrame) -> list[dict[str, Any]]:

@@ -14,31 +14,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import RLock
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from geojw.geodesy import AnalysisCRS, Floats, Geometries
-
-MAX_VERTICES = 256
-"""Largest piece: measured as the best trade between more pieces and dearer intersections."""
-
-EDGE_VERTICES = 64
-ARC_SEGMENTS = 16
-"""Segments of a quarter circle where a layer is grown or shrunk by its accuracy."""
+from geojw.geodesy import Floats, Geometries
+from geojw.pieces import Ints, chunked, subdivide
 
 SNAP_M = 1e-3
 EDGE_M = 1e-6
 CROSSING_M = 1e-5
 """A line that crosses an edge is within `EDGE_M` of it for about that length; only longer stretches run along it."""
 
+AREA, LINE, POINT = 2, 1, 0
+"""Dimensions of sites and features."""
+
 NOISE_M2 = 1e-6
 """Two features of a layer overlap if they share more than this; below it is rounding of the pieces' cut edges."""
 
-Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
@@ -79,7 +74,7 @@ def size_of(geometries: Geometries, dimension: Ints) -> Floats:
     """Area in m² of what should be polygons, length in m of lines, 1 for points that are there."""
     area, length = shapely.area(geometries), shapely.length(geometries)
     there = (~shapely.is_empty(geometries)).astype(float)
-    return np.asarray(np.select([dimension == 2, dimension == 1], [area, length], there), dtype=float)
+    return np.asarray(np.select([dimension == AREA, dimension == LINE], [area, length], there), dtype=float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,92 +216,6 @@ def _tree(geometries: Geometries) -> shapely.STRtree:
     return tree
 
 
-# ---------------------------------------------------------------------------------------------- cutting
-
-
-def subdivide(geometries: Geometries, most: int = MAX_VERTICES) -> tuple[Geometries, Ints]:
-    """
-    Cut geometries into pieces that are small enough.
-
-    Parameters
-    ----------
-    geometries
-        Valid, in the analysis CRS.
-    most
-        Vertices a piece may have.
-
-    Returns
-    -------
-    pieces : ndarray
-        Single polygons, lines or points, in the order of their owners.
-    owner : ndarray
-        Position of the geometry that each piece belongs to.
-    """
-    parts, owner = shapely.get_parts(geometries, return_index=True)
-    done, owners = [], []
-    while len(parts):
-        big = shapely.get_num_coordinates(parts) > most
-        done.append(parts[~big])
-        owners.append(owner[~big])
-        parts, owner = _halved(parts[big], owner[big])
-    if not done:
-        return np.zeros(0, dtype=object), np.zeros(0, dtype=np.int64)
-    pieces, owner = np.concatenate(done), np.concatenate(owners)
-    order = np.argsort(owner, kind="stable")
-    return pieces[order], owner[order].astype(np.int64)
-
-
-def _halved(parts: Geometries, owner: Ints) -> tuple[Geometries, Ints]:
-    """Cut each part across the middle of its longer side."""
-    halves: list[Any] = []
-    owners: list[int] = []
-    for part, (x0, y0, x1, y1), own in zip(parts, shapely.bounds(parts), owner, strict=True):
-        pad = 1.0  # the outer edges of the two rectangles keep clear of the part's own vertices
-        if x1 - x0 >= y1 - y0:
-            middle = (x0 + x1) / 2.0
-            boxes = ((x0 - pad, y0 - pad, middle, y1 + pad), (middle, y0 - pad, x1 + pad, y1 + pad))
-        else:
-            middle = (y0 + y1) / 2.0
-            boxes = ((x0 - pad, y0 - pad, x1 + pad, middle), (x0 - pad, middle, x1 + pad, y1 + pad))
-        cut = [piece for box in boxes for piece in _clipped(part, box)]
-        halves += cut
-        owners += [int(own)] * len(cut)
-    return np.array(halves, dtype=object), np.array(owners, dtype=np.int64)
-
-
-def _clipped(part: shapely.Geometry, box: tuple[float, float, float, float]) -> Sequence[shapely.Geometry]:
-    """Clip one polygon or line; the fast clip gives way to the exact one where it makes an invalid shape."""
-    try:
-        clipped = shapely.clip_by_rect(part, *box)
-        if not shapely.is_valid(clipped):
-            clipped = shapely.intersection(part, shapely.box(*box))
-    except shapely.GEOSException:
-        clipped = shapely.intersection(part, shapely.box(*box))
-    pieces = shapely.get_parts(clipped)
-    return list(pieces[shapely.get_dimensions(pieces) == shapely.get_dimensions(part)])
-
-
-def chunked(lines: Geometries, most: int = EDGE_VERTICES) -> tuple[Geometries, Ints]:
-    """Cut lines into chunks of at most `most` edges that share their end points, each with its line's position."""
-    parts, owner = shapely.get_parts(lines, return_index=True)
-    rows = shapely.get_num_coordinates(parts) > 1
-    parts, owner = parts[rows], owner[rows]
-    if not len(parts):
-        return np.zeros(0, dtype=object), np.zeros(0, dtype=np.int64)
-    xy, line = shapely.get_coordinates(parts, return_index=True)
-    first = np.flatnonzero(np.diff(line, prepend=-1))
-    edges = np.diff(np.append(first, len(xy))) - 1
-    number = -(-edges // most)
-    chunk_line = np.repeat(np.arange(len(parts)), number)
-    within = np.arange(len(chunk_line)) - np.repeat(np.cumsum(number) - number, number)
-    start = first[chunk_line] + within * most
-    count = np.minimum(most, edges[chunk_line] - within * most) + 1
-    index = np.repeat(np.arange(len(count)), count)
-    offset = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
-    chunks = shapely.linestrings(xy[start[index] + offset], indices=index)
-    return np.asarray(chunks, dtype=object), owner[chunk_line].astype(np.int64)
-
-
 # ---------------------------------------------------------------------------------------------- overlap
 
 
@@ -426,7 +335,9 @@ def intersections(a: Geometries, b: Geometries) -> tuple[Geometries, list[tuple[
     return out, hard
 
 
-def _snapped_intersection(one: shapely.Geometry, other: shapely.Geometry) -> tuple[shapely.Geometry | None, str]:
+def _snapped_intersection(
+    one: shapely.Geometry, other: shapely.Geometry
+) -> tuple[shapely.Geometry | None, str]:
     try:
         a, b = (shapely.make_valid(shapely.set_precision(shape, SNAP_M)) for shape in (one, other))
         return shapely.intersection(a, b), "snapped"
@@ -453,8 +364,11 @@ def _per_feature(
     total = np.add.reduceat(overlap, starts)
     site, feature = site[starts], feature[starts]
     touch = np.zeros(len(site), dtype=bool)
-    for row in np.flatnonzero(shapes.dimension[site] < 2):
-        shape, owned = shapes.geometries[site[row]], layer.pieces[layer.owner == feature[row]] if several[row] else None
+    for row in np.flatnonzero(shapes.dimension[site] < AREA):
+        shape, owned = (
+            shapes.geometries[site[row]],
+            layer.pieces[layer.owner == feature[row]] if several[row] else None,
+        )
         if owned is not None:  # a line along a cut, or a point on it, lies in two pieces and counts once
             total[row] = _size(shapely.union_all(shapely.intersection(shape, owned)), shape)
         chunks, owner, tree = layer.everything.edges
@@ -499,7 +413,7 @@ def _interior(
     """
     if not len(edges):
         return closed, False
-    if shapely.get_dimensions(shape) == 0:
+    if shapely.get_dimensions(shape) == POINT:
         points = shapely.get_parts(shape)
         on_edge = shapely.dwithin(points[:, None], edges[None, :], EDGE_M).any(axis=1)
         return float(shapely.intersects(points[~on_edge], polygon).any()), bool(on_edge.any())
@@ -511,7 +425,7 @@ def _interior(
 def interior_size(shape: shapely.Geometry, polygon: shapely.Geometry) -> float:
     """Area, length or presence (1) of a site in the interior of a polygon, without any shortcut."""
     closed = _size(shapely.intersection(shape, polygon), shape)
-    if shapely.get_dimensions(shape) == 2 or closed == 0.0:
+    if shapely.get_dimensions(shape) == AREA or closed == 0.0:
         return closed
     chunks, _ = chunked(np.array([shapely.boundary(polygon)], dtype=object))
     return _interior(shape, polygon, closed, chunks[shapely.dwithin(chunks, shape, EDGE_M)])[0]
@@ -543,9 +457,9 @@ def union_overlap(shapes: Shapes, pairs: Pairs, selection: Selection) -> Floats:
     total = np.bincount(site, overlap, minlength=n)
     several = np.bincount(site, minlength=n) > 1
     # A line along the common edge of two features is inside their union; overlapping ones must not count twice.
-    again = several & (shapes.dimension < 2)
+    again = several & (shapes.dimension < AREA)
     again[pairs.site[kept & pairs.touch]] = True
-    if np.any(several & (shapes.dimension == 2)):
+    if np.any(several & (shapes.dimension == AREA)):
         component = selection.layer.component[feature]
         order = np.lexsort((component, site))
         same = (np.diff(site[order]) == 0) & (np.diff(component[order]) == 0)
@@ -559,7 +473,7 @@ def union_overlap(shapes: Shapes, pairs: Pairs, selection: Selection) -> Floats:
 def _local_union(shapes: Shapes, row: int, selection: Selection) -> shapely.Geometry:
     """Union of the kept pieces that a site touches; for lines of the whole features, whose edges matter."""
     near = selection.tree.query(shapes.geometries[row], predicate="dwithin", distance=EDGE_M)
-    if shapes.dimension[row] == 2:
+    if shapes.dimension[row] == AREA:
         return shapely.union_all(selection.pieces[near])
     return shapely.union_all(selection.layer.geometries[np.unique(selection.owner[near])])
 
@@ -568,202 +482,6 @@ def exact_overlap(shape: shapely.Geometry, selection: Selection) -> float:
     """Measure one site on the unsplit features: what decides where a result lies at its limit."""
     near = np.unique(selection.owner[selection.tree.query(shape, predicate="dwithin", distance=EDGE_M)])
     return interior_size(shape, shapely.union_all(selection.layer.geometries[near])) if near.size else 0.0
-
-
-# ---------------------------------------------------------------------------------------------- distance
-
-
-@dataclass(frozen=True, eq=False)
-class Nearest:
-    """
-    The nearest kept feature of each site.
-
-    Parameters
-    ----------
-    distance_m
-        Geodesic distance in metres, 0 where they meet, infinite where nothing is kept.
-    feature
-        Its position; of equally near ones the lowest id; -1 where nothing is kept.
-    away
-        Unit vector from the feature to the site in the analysis CRS, (n, 2); 0 where they meet.
-    """
-
-    distance_m: Floats
-    feature: Ints
-    away: Floats
-
-
-def nearest(
-    shapes: Shapes, selection: Selection, analysis: AnalysisCRS, *, exact: bool = False, workers: int = 1
-) -> Nearest:
-    """
-    Find the nearest kept feature of each site.
-
-    Parameters
-    ----------
-    shapes
-        The sites.
-    selection
-        The features that count.
-    analysis
-        The CRS of both.
-    exact
-        Whether features that are farther in the plane by less than its distortion compete on the ellipsoid too.
-    workers
-        Threads.
-
-    Returns
-    -------
-    Nearest
-        A row a site.
-    """
-    out = Nearest(np.full(len(shapes), np.inf), np.full(len(shapes), -1, dtype=np.int64), np.zeros((len(shapes), 2)))
-    if selection.is_empty or not len(shapes):
-        return out
-
-    def find(part: slice) -> None:
-        rows = np.arange(part.start, part.stop)
-        geometries = shapes.geometries[rows]
-        (site, piece), planar = selection.tree.query_nearest(geometries, return_distance=True, all_matches=True)
-        if exact:
-            reach = np.zeros(len(rows))
-            reach[site] = planar
-            reach *= 1.0 + 2.0 * analysis.distortion(geometries)
-            site, piece = selection.tree.query(geometries, predicate="dwithin", distance=reach + 1e-6)
-        _keep_nearest(out, geometries, site, piece, selection, analysis, part.start)
-
-    cuts = np.linspace(0, len(shapes), min(8 * workers, len(shapes)) + 1, dtype=int)
-    in_threads(find, [int(cut) for cut in cuts], workers)
-    return out
-
-
-def _keep_nearest(
-    out: Nearest,
-    geometries: Geometries,
-    site: Ints,
-    piece: Ints,
-    selection: Selection,
-    analysis: AnalysisCRS,
-    start: int,
-) -> None:
-    """Measure candidate pieces on the ellipsoid and write the nearest of each site."""
-    ends = shapely.get_coordinates(shapely.shortest_line(geometries[site], selection.pieces[piece])).reshape(-1, 2, 2)
-    distance = np.zeros(len(site))
-    apart = np.any(ends[:, 0] != ends[:, 1], axis=1)
-    distance[apart] = analysis.distance_m(ends[apart, 0], ends[apart, 1])
-    feature = selection.owner[piece]
-    order = np.lexsort((feature, np.round(distance, 6), site))
-    first = order[runs(site[order])[:-1]]
-    rows = site[first] + start
-    out.distance_m[rows], out.feature[rows] = distance[first], feature[first]
-    away = ends[first, 0] - ends[first, 1]
-    length = np.hypot(away[:, 0], away[:, 1])
-    out.away[rows] = away / np.where(length == 0.0, 1.0, length)[:, None]
-
-
-def farthest_m(shapes: Shapes, area: shapely.Geometry, within_m: Floats, analysis: AnalysisCRS) -> Floats:
-    """
-    Find how far the farthest point of an area is from each site, in m.
-
-    Parameters
-    ----------
-    shapes
-        The sites.
-    area
-        Where a thing of unknown position may be.
-    within_m
-        The distance that matters to each site.
-    analysis
-        The CRS of both.
-
-    Returns
-    -------
-    ndarray
-        Exact where a corner of the area is the farthest point, as for every convex site. Else it is at most `within_m`
-        where all of the area is that near, and infinite where that is not sure.
-    """
-    corners = shapely.points(shapely.get_coordinates(shapely.convex_hull(area)))
-    out = np.full(len(shapes), np.inf)
-    for row, shape in enumerate(shapes.geometries):
-        lines = shapely.get_coordinates(shapely.shortest_line(shape, corners)).reshape(-1, 2, 2)
-        corner_m = float(analysis.distance_m(lines[:, 0], lines[:, 1]).max())
-        if corner_m > within_m[row] or shapely.equals(shapely.convex_hull(shape), shape):
-            out[row] = corner_m
-        elif shapely.covers(shapely.buffer(shape, max(within_m[row], 0.0), quad_segs=256), area):
-            out[row] = corner_m  # the buffer lies within the true distance
-    return out
-
-
-# ---------------------------------------------------------------------------------------------- certainty
-
-
-def grown_and_shrunk(
-    shapes: Shapes, overlap: Floats, selection: Selection, accuracy_m: Floats, site_accuracy_m: Floats
-) -> tuple[Floats, Floats]:
-    """
-    Measure the overlap with the kept union grown and shrunk by the accuracy of layer and site together.
-
-    Parameters
-    ----------
-    shapes
-        The sites.
-    overlap
-        Their measured overlaps.
-    selection
-        The features that count.
-    accuracy_m
-        Of each feature of the layer, in m.
-    site_accuracy_m
-        Of each site, in m.
-
-    Returns
-    -------
-    grown, shrunk : ndarray
-        Like `overlap`. Only sites near a kept edge differ; features of one accuracy are united first.
-    """
-    grown, shrunk = overlap.copy(), overlap.copy()
-    if selection.is_empty:
-        return grown, shrunk
-    reach = site_accuracy_m + float(accuracy_m[selection.kept].max())
-    chunks, _, tree = selection.edges
-    if not len(chunks):
-        return grown, shrunk
-    rows = np.unique(tree.query(shapes.geometries, predicate="dwithin", distance=reach)[0])
-    rows = rows[reach[rows] > 0.0]
-    if not rows.size:
-        return grown, shrunk
-    near = shapes.take(rows)
-    site, piece = selection.tree.query(near.geometries, predicate="dwithin", distance=reach[rows])
-    window = shapely.box(*_padded(near.geometries, 2.0 * reach[rows] + 1.0).T)
-    local, _ = intersections(selection.pieces[piece], window[site])
-    # Features of one accuracy move together: the edges between them are sure.
-    level, code = np.unique(accuracy_m[selection.owner[piece]], return_inverse=True)
-    group = site * len(level) + code
-    union = _grouped_union(local, group, len(rows) * len(level))
-    by_m = (site_accuracy_m[rows][:, None] + level[None, :]).ravel()
-    for out, sign in ((grown, 1.0), (shrunk, -1.0)):
-        moved = shapely.buffer(union, sign * by_m, quad_segs=ARC_SEGMENTS)
-        if len(level) > 1:
-            moved = _grouped_union(moved, np.repeat(np.arange(len(rows)), len(level)), len(rows))
-        out[rows] = size_of(intersections(near.geometries, moved)[0], near.dimension)
-    return np.maximum(grown, overlap), np.minimum(shrunk, overlap)
-
-
-def _padded(geometries: Geometries, pad_m: Floats) -> Floats:
-    bounds = shapely.bounds(geometries)
-    return np.asarray(bounds + np.column_stack([-pad_m, -pad_m, pad_m, pad_m]), dtype=float)
-
-
-def _grouped_union(parts: Geometries, group: Ints, groups: int) -> Geometries:
-    """Union of the parts of each group; empty where a group has none."""
-    order = np.argsort(group, kind="stable")
-    parts, group = parts[order], group[order]
-    starts = np.searchsorted(group, np.arange(groups + 1))
-    out = np.empty(groups, dtype=object)
-    for row in range(groups):
-        mine = parts[starts[row] : starts[row + 1]]
-        out[row] = mine[0] if len(mine) == 1 else shapely.union_all(mine)
-    return out
 
 
 # ---------------------------------------------------------------------------------------------- coverage
@@ -802,9 +520,9 @@ class Coverage:
     def _covered(shapes: Shapes, inside: Selection, workers: int) -> Floats:
         covered = union_overlap(shapes, overlap_pairs(shapes, inside.layer, workers), inside)
         # A coverage holds its own edge, unlike a layer, whose touched edge is no overlap; and every point of a site.
-        for row in np.flatnonzero((shapes.dimension == 1) & (covered < shapes.size)):
+        for row in np.flatnonzero((shapes.dimension == LINE) & (covered < shapes.size)):
             covered[row] = shapely.length(shapely.intersection(shapes.geometries[row], inside.union))
-        points = np.flatnonzero(shapes.dimension == 0)
+        points = np.flatnonzero(shapes.dimension == POINT)
         covered[points] = shapely.covers(inside.union, shapes.geometries[points])
         return covered
 
@@ -819,7 +537,9 @@ class Coverage:
             safe = self.outside(shapes, workers) == 0.0
             safe[near] = False
         if len(self.holes):
-            holes = shapely.STRtree(self.holes).query(shapes.geometries, predicate="dwithin", distance=by_m * 1.0001)
+            holes = shapely.STRtree(self.holes).query(
+                shapes.geometries, predicate="dwithin", distance=by_m * 1.0001
+            )
             safe |= self.inside is None
             safe[np.unique(holes[0])] = False
         out, size = np.zeros(len(shapes)), np.ones(len(shapes))

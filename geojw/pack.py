@@ -100,7 +100,9 @@ def load_pack(folder: Path) -> Pack:
 
 def _layers(table: dict[str, Any], faults: list[Fault]) -> dict[str, Layer]:
     faults += [
-        Fault("unknown_key", f"catalogue.toml, {key}", {"known": "layers"}) for key in table if key != "layers"
+        Fault("unknown_key", f"catalogue.toml, {key}", {"known": "layers"})
+        for key in table
+        if key != "layers"
     ]
     read = {
         name: read_row(Layer, row, f"catalogue.toml, layers.{name}", faults)
@@ -117,9 +119,7 @@ def _table(table: dict[str, Any], key: str, file: str, faults: list[Fault]) -> d
     return {}
 
 
-def _rows(
-    kind: type[RowT], table: dict[str, Any], key: str, file: str, faults: list[Fault]
-) -> list[RowT]:
+def _rows(kind: type[RowT], table: dict[str, Any], key: str, file: str, faults: list[Fault]) -> list[RowT]:
     faults += [Fault("unknown_key", f"{file}, {k}", {"known": key}) for k in table if k != key]
     rows, seen = [], dict[str, int]()
     raw = table.get(key, [])
@@ -214,7 +214,9 @@ def _ungoverned(rules: Iterable[Rule]) -> Iterable[Fault]:
     rules = [rule for rule in rules if rule.enabled]
     for rule in rules:
         if rule.effect == "prohibit" and rule.unless and not any(_governs(other, rule) for other in rules):
-            yield Fault("unless_on_prohibit", f"access_list.toml, rule {rule.id}, unless", {"layer": rule.layer})
+            yield Fault(
+                "unless_on_prohibit", f"access_list.toml, rule {rule.id}, unless", {"layer": rule.layer}
+            )
 
 
 def _governs(other: Rule, rule: Rule) -> bool:
@@ -226,7 +228,10 @@ def _governs(other: Rule, rule: Rule) -> bool:
         and (rule.in_force.until is None or other.in_force.until < rule.in_force.until)
     ):
         return False
-    if any(not set(rule.where.get(column, ())) <= set(v) or column not in rule.where for column, v in other.where.items()):
+    if any(
+        not set(rule.where.get(column, ())) <= set(v) or column not in rule.where
+        for column, v in other.where.items()
+    ):
         return False
     lifted = {**rule.applies, **rule.unless}
     return all(key in lifted and set(lifted[key]) <= set(values) for key, values in other.applies.items())

@@ -28,7 +28,9 @@ from pyproj import CRS
 from geojw import overlay
 from geojw.errors import Fault, OutputError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
-from geojw.screening import FINDINGS, OVERLAPS, VERDICTS, LayerData, Screening
+from geojw.answers import LayerData
+from geojw.findings import FINDINGS, OVERLAPS
+from geojw.screening import REJECTED, VERDICTS, Screening
 
 Format = Literal["csv", "parquet"]
 
@@ -36,10 +38,21 @@ NUMBERS = {
     "value", "limit", "margin", "area_m2", "area_ha", "area_mu", "length_m", "area_planar_m2", "overlap_m2",
     "overlap_share", "distance_m", "overlap_m",
 }  # fmt: skip
-SHARED = {"says", "basis", "claimed", "data", "remedy", "rule_id", "layer", "outcome", "effect", "measure", "op"}
+SHARED = {
+    "says",
+    "basis",
+    "claimed",
+    "data",
+    "remedy",
+    "rule_id",
+    "layer",
+    "outcome",
+    "effect",
+    "measure",
+    "op",
+}
 """Texts that repeat: dictionary-coded in Parquet."""
 
-REJECTED = ("source", "row", "site_id", "reason")
 COLUMNS: Mapping[str, Sequence[str]] = {
     "verdicts": VERDICTS, "findings": FINDINGS, "overlaps": OVERLAPS, "rejected": REJECTED,
 }  # fmt: skip
@@ -111,7 +124,10 @@ class Output:
             Leave sites that are clear out of the file of geometries.
         """
         rejected = screening.rejected.assign(
-            reason=[fault.text(self.lang) if isinstance(fault, Fault) else str(fault) for fault in screening.rejected["reason"]]
+            reason=[
+                fault.text(self.lang) if isinstance(fault, Fault) else str(fault)
+                for fault in screening.rejected["reason"]
+            ]
         )
         tables = {
             "verdicts": screening.verdicts, "findings": screening.findings, "overlaps": screening.overlaps,
@@ -123,7 +139,9 @@ class Output:
             self._tables[name].add(frame)
         self._add_shapes(screening, layers, only_not_clear=only_not_clear)
 
-    def _add_shapes(self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool) -> None:
+    def _add_shapes(
+        self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool
+    ) -> None:
         verdicts = screening.verdicts
         if only_not_clear:
             verdicts = verdicts[(verdicts["verdict"] != "clear")]
@@ -139,7 +157,9 @@ class Output:
         columns = [column for column in rows.columns if column not in ("data",)] + ["data"]
         if self.format == "parquet":
             if name not in self._shapes:
-                self._shapes[name] = _Table(self.work / f"result_{name}.parquet", columns, "parquet", crs=_WORLD)
+                self._shapes[name] = _Table(
+                    self.work / f"result_{name}.parquet", columns, "parquet", crs=_WORLD
+                )
             self._shapes[name].add(rows[columns], shapes)
             return
         if name not in self._shapes:
@@ -148,7 +168,12 @@ class Output:
                 "properties": [(column, "float" if column in NUMBERS else "str") for column in columns],
             }
             self._shapes[name] = fiona.open(
-                self.work / "result.gpkg", "w", driver="GPKG", layer=name, schema=schema, crs_wkt=CRS(_WORLD).to_wkt()
+                self.work / "result.gpkg",
+                "w",
+                driver="GPKG",
+                layer=name,
+                schema=schema,
+                crs_wkt=CRS(_WORLD).to_wkt(),
             )
         self._shapes[name].writerecords(_records(rows[columns], shapes))
 
@@ -182,7 +207,9 @@ class Output:
                 self.work.chmod(0o755)
                 self.work.rename(self.folder)
                 return
-            (self.folder / "passport.json").unlink(missing_ok=True)  # from here on the old result is not whole
+            (self.folder / "passport.json").unlink(
+                missing_ok=True
+            )  # from here on the old result is not whole
             for name in PRODUCTS:
                 if (self.work / name).exists():
                     if name != "passport.json":
@@ -195,7 +222,9 @@ class Output:
 
 
 def _unwritable(folder: Path, error: OSError) -> OutputError:
-    return OutputError([Fault("out_unwritable", folder.name, {"error": error.strerror or type(error).__name__})])
+    return OutputError(
+        [Fault("out_unwritable", folder.name, {"error": error.strerror or type(error).__name__})]
+    )
 
 
 def _centre(crs: CRS) -> tuple[float, float]:
@@ -220,7 +249,9 @@ def _word(value: object) -> str:
     return "" if value is None or value is pd.NA or value != value else str(value)  # noqa: PLR0124 - NaN
 
 
-def overlap_shapes(rows: pd.DataFrame, sites: gpd.GeoDataFrame, layers: Mapping[str, LayerData]) -> Geometries:
+def overlap_shapes(
+    rows: pd.DataFrame, sites: gpd.GeoDataFrame, layers: Mapping[str, LayerData]
+) -> Geometries:
     """
     Build the shapes that sites share with features, only now that they are to be shown.
 
@@ -288,7 +319,16 @@ class _Table:
     def _schema(self, *, with_shapes: bool) -> pa.Schema:
         words = pa.dictionary(pa.int32(), pa.string())
         fields = [
-            pa.field(c, pa.float64() if c in NUMBERS else words if c in SHARED else pa.bool_() if c == "sliver" else pa.string())
+            pa.field(
+                c,
+                pa.float64()
+                if c in NUMBERS
+                else words
+                if c in SHARED
+                else pa.bool_()
+                if c == "sliver"
+                else pa.string(),
+            )
             for c in self.columns
         ]
         if not with_shapes:
@@ -297,7 +337,9 @@ class _Table:
             "version": "1.1.0", "primary_column": "geometry",
             "columns": {"geometry": {"encoding": "WKB", "geometry_types": [], "crs": CRS(self.crs).to_json_dict()}},
         }  # fmt: skip
-        return pa.schema([*fields, pa.field("geometry", pa.binary())], metadata={"geo": json.dumps(geo, sort_keys=True)})
+        return pa.schema(
+            [*fields, pa.field("geometry", pa.binary())], metadata={"geo": json.dumps(geo, sort_keys=True)}
+        )
 
     @staticmethod
     def _array(cells: pd.Series, kind: pa.DataType) -> pa.Array:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from geojw import report, screening
 from geojw.access_list import EFFECTS
+from geojw.answers import SLIVER_SHARE, LayerData
 from geojw.catalogue import Audience
 from geojw.errors import Fault, LayerError
 from geojw.intake import SiteFiles, file_hash, place
@@ -75,7 +76,7 @@ class Summary:
     options: Options
     read: int
     screened: int = 0
-    rejected: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(report.REJECTED)))
+    rejected: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(screening.REJECTED)))
     verdicts: Counter[str] = field(default_factory=Counter)
     at_most: Counter[str] = field(default_factory=Counter)
     failed: dict[str, LayerError] = field(default_factory=dict)
@@ -105,7 +106,9 @@ class Summary:
         shown = part.verdicts if not self.large else part.verdicts[part.verdicts["verdict"] != "clear"]
         rank = {word: i for i, word in enumerate(("prohibit", "undetermined", *EFFECTS[-2::-1]))}
         worst = pd.concat([self.worst, shown])
-        self.worst = worst.sort_values(["verdict", "site_id"], key=lambda c: c.map(rank) if c.name == "verdict" else c).iloc[:50]
+        self.worst = worst.sort_values(
+            ["verdict", "site_id"], key=lambda c: c.map(rank) if c.name == "verdict" else c
+        ).iloc[:50]
 
     def not_below(self, effect: str) -> int:
         """Count the sites that may be as strict as `effect` or stricter."""
@@ -119,7 +122,10 @@ class Summary:
     def notices(self) -> list[str]:
         """Give what every output must say, the failed layers first."""
         lang, pack, day = self.options.lang, self.pack, self.options.day
-        out = [say("notice.failed", lang, layer=error.text(lang).replace("\n", "; ")) for error in self.failed.values()]
+        out = [
+            say("notice.failed", lang, layer=error.text(lang).replace("\n", "; "))
+            for error in self.failed.values()
+        ]
         if pack.zone.notice is not None:
             out.append(pack.zone.notice.in_(lang))
         rows = {name: pack.layers[name] for name in self.layers_used}
@@ -168,7 +174,7 @@ class Summary:
             "zone": {"id": zone.id, "title": {"zh": zone.title.zh, "en": zone.title.en}, "files": dict(pack.hashes)},
             "analysis_crs": self.zone.analysis.crs.to_wkt(),
             "tolerances": {
-                "sliver_m2": zone.sliver_m2, "sliver_m": zone.sliver_m, "sliver_share": screening.SLIVER_SHARE,
+                "sliver_m2": zone.sliver_m2, "sliver_m": zone.sliver_m, "sliver_share": SLIVER_SHARE,
                 "site_accuracy_m": zone.site_accuracy_m,
             },
             "layers": layers,
@@ -248,7 +254,9 @@ def _page(parts: list[Screening], summary: Summary) -> str:
     analysis = zone.analysis
     verdicts = pd.concat([part.verdicts for part in parts]).set_index("site_id")
     sites = pd.concat([part.sites[["geometry"]] for part in parts])
-    sites = sites.set_geometry(analysis.to_geographic(np.asarray(sites.geometry.values, dtype=object)), crs="EPSG:4490")
+    sites = sites.set_geometry(
+        analysis.to_geographic(np.asarray(sites.geometry.values, dtype=object)), crs="EPSG:4490"
+    )
     sites = sites.join(verdicts)
     read = zone.layers_read()
     layers = [
@@ -260,7 +268,11 @@ def _page(parts: list[Screening], summary: Summary) -> str:
     facts = {
         say("run.day", lang): summary.options.day.isoformat(),
         say("run.counts_title", lang): say(
-            "run.counts", lang, read=summary.read, screened=summary.screened, rejected=summary.read - summary.screened
+            "run.counts",
+            lang,
+            read=summary.read,
+            screened=summary.screened,
+            rejected=summary.read - summary.screened,
         ),
         **report.versions(),
     }
@@ -272,18 +284,22 @@ def _page(parts: list[Screening], summary: Summary) -> str:
     )  # fmt: skip
 
 
-def _drawn(zone: Zone, name: str, data: screening.LayerData, lang: str) -> dict[str, Any]:
+def _drawn(zone: Zone, name: str, data: LayerData, lang: str) -> dict[str, Any]:
     """Give a layer as the map takes it, with the columns that this audience may see."""
     row = zone.pack.layers[name]
     features = data.index.features
     allowed = row.audience_columns.get(AUDIENCE)
-    columns = [c for c in features.columns if c != features.geometry.name and (allowed is None or c in allowed)]
+    columns = [
+        c for c in features.columns if c != features.geometry.name and (allowed is None or c in allowed)
+    ]
     shapes = zone.analysis.to_geographic(data.index.geometries)
     source = row.source
     return {
         "id": name,
         "title": row.title.in_(lang),
-        "frame": gpd.GeoDataFrame(features[columns], geometry=gpd.GeoSeries(shapes, features.index, crs="EPSG:4490")),
+        "frame": gpd.GeoDataFrame(
+            features[columns], geometry=gpd.GeoSeries(shapes, features.index, crs="EPSG:4490")
+        ),
         "label": row.label if row.label in columns else None,
         "paint": {key: getattr(row.paint, key) for key in ("colour", "opacity", "weight", "dash", "hatch")},
         "status": row.status,

@@ -26,7 +26,8 @@ from geojw.geodesy import AnalysisCRS, Floats, Geometries, read_crs
 from geojw.intake import READ_ERRORS, Sites, file_hash, file_info, in_analysis, place, short, sites_of
 from geojw.overlay import Bools, Coverage, LayerIndex, Selection
 from geojw.pack import Pack, load_pack
-from geojw.screening import LayerData, Screening
+from geojw.answers import LayerData
+from geojw.screening import Screening
 
 DIMENSION = {"polygon": 2, "line": 1, "point": 0}
 STATUSES = ("official", "open", "synthetic")
@@ -255,7 +256,13 @@ def screen(
     """
     placed = place(sites if isinstance(sites, Sites) else sites_of(sites), zone.analysis)
     return screening.screen(
-        placed.frame, zone, on=on or today(), lang=lang, workers=workers, batch=batch, rejected=placed.rejected
+        placed.frame,
+        zone,
+        on=on or today(),
+        lang=lang,
+        workers=workers,
+        batch=batch,
+        rejected=placed.rejected,
     )
 
 
@@ -291,7 +298,9 @@ def _checked_hash(path: Path, row: Layer) -> str:
     """Hash a layer's file, or all files of a folder such as a FileGDB, and hold it against the catalogue."""
     digest = file_hash(path)
     if row.source.sha256 is not None and digest != row.source.sha256:
-        raise LayerError([Fault("checksum", row.path, {"wanted": row.source.sha256[:12], "got": digest[:12]})])
+        raise LayerError(
+            [Fault("checksum", row.path, {"wanted": row.source.sha256[:12], "got": digest[:12]})]
+        )
     return digest
 
 
@@ -318,7 +327,9 @@ def _check_count(row: Layer, count: int) -> None:
 
 def _check_whole(path: Path, row: Layer) -> None:
     """Check what a window cannot show."""
-    ids = pyogrio.read_dataframe(path, layer=row.table or 0, encoding=row.encoding, columns=[row.id], read_geometry=False)
+    ids = pyogrio.read_dataframe(
+        path, layer=row.table or 0, encoding=row.encoding, columns=[row.id], read_geometry=False
+    )
     _check_count(row, len(ids))
 
 
@@ -388,7 +399,9 @@ class _Features:
         wrong = there & (mixed | (shapely.get_dimensions(geometry) != wanted)) & ~self.adrift
         if wrong.any():
             named = ", ".join(str(i) for i in frame.index[wrong][:5])
-            raise LayerError([Fault("wrong_kind", self.row.path, {"wanted": self.row.geometry, "features": named})])
+            raise LayerError(
+                [Fault("wrong_kind", self.row.path, {"wanted": self.row.geometry, "features": named})]
+            )
 
     def _check_codes(self, frame: pd.DataFrame) -> None:
         for column, codes in self.row.codes.items():
@@ -423,5 +436,3 @@ def _positive(text: str) -> float:
     except ValueError:
         return float("nan")
     return value if value >= 0.0 else float("nan")
-
-

@@ -1,0 +1,453 @@
+"""Floor 5: put the tests of rules to the sites, on one layer, three-valued. What the answers mean is decided above."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from geojw import nearness, overlay
+from geojw.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_features, text_of
+from geojw.catalogue import Layer
+from geojw.geodesy import AnalysisCRS, Floats
+from geojw.overlay import AREA, LINE, POINT, Bools, Coverage, LayerIndex, Pairs, Selection, Shapes
+from geojw.pack import Pack
+from geojw.pieces import Ints
+
+Texts = NDArray[np.object_]
+
+SLIVER_SHARE = 0.01
+NATURAL = {AREA: "overlap_m2", LINE: "overlap_m", POINT: "overlap_point"}
+UNIT = {"overlap_m2": "m2", "overlap_m": "m", "overlap_point": "", "overlap_share": "share"}
+NEAR_LIMIT_M2, NEAR_LIMIT_SHARE = 1e-3, 1e-9
+WRITTEN_M2, WRITTEN_M = 1e-4, 1e-3
+"""Last digits that the tables show."""
+
+NAMED_FEATURES = 5
+
+
+class BeyondError(Exception):
+    """A nearest feature may lie outside what was read of a large layer: never shown, more is read."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerData:
+    """
+    One layer as delivered, ready to be measured.
+
+    Parameters
+    ----------
+    index
+        Its features in the analysis CRS.
+    coverage
+        Where it is authoritative.
+    accuracy_m
+        Of each feature; NaN is unknown.
+    status
+        Of each feature: official, open or synthetic.
+    adrift
+        Features whose true position is somewhere in their geometry.
+    unplaced
+        Features without a usable geometry: nobody knows where they are.
+    reach_m
+        How far from `near` it is complete; None is everywhere.
+    near
+        Where it was read, in the analysis CRS; None with `reach_m` None.
+    """
+
+    index: LayerIndex
+    coverage: Coverage
+    accuracy_m: Floats
+    status: Texts
+    adrift: Bools
+    unplaced: Bools
+    reach_m: float | None = None
+    near: shapely.Geometry | None = None
+
+    @cached_property
+    def ids(self) -> Texts:
+        """The features' ids."""
+        return np.asarray(self.index.features.index, dtype=object)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """
+    Some sites, and what is asked of them.
+
+    Parameters
+    ----------
+    ids
+        Site ids, sorted.
+    shapes
+        Their geometries in the analysis CRS.
+    attributes
+        Their columns.
+    accuracy_m
+        Of their own position; NaN is unknown.
+    pack, analysis
+        The zone.
+    lang
+        Language of the texts.
+    workers
+        Threads.
+    """
+
+    ids: Texts
+    shapes: Shapes
+    attributes: pd.DataFrame
+    accuracy_m: Floats
+    pack: Pack
+    analysis: AnalysisCRS
+    lang: str
+    workers: int
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What a `where` keeps of a layer: surely, perhaps, and the columns that leave it open."""
+
+    certain: Bools
+    possible: Bools
+    missing: Texts
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """
+    What a rule's test says of each site, before coverage and attributes.
+
+    Parameters
+    ----------
+    test
+        Whether the test is passed, three-valued.
+    value
+        The figure in the unit of `measure`; NaN where none was taken.
+    margin, unit
+        Signed way to where the answer flips, positive on the clear side, and its unit.
+    firm
+        Whether the answer survives the accuracy of layer and site.
+    sliver
+        Whether an overlap was counted as nothing.
+    measure
+        What was taken.
+    features
+        The ids of the features that it rests on, joined by ``;``.
+    why
+        What leaves it unknown: features and columns, ``dimension`` or ``layer_kind``.
+    away
+        Unit vectors from the nearest feature to the sites; None for overlaps.
+    """
+
+    test: Three
+    value: Floats
+    margin: Floats
+    unit: Texts
+    firm: Bools
+    sliver: Bools
+    measure: Texts
+    features: Texts
+    why: Texts
+    away: Floats | None = None
+
+
+def natural_measures(rule: Rule, row: Layer, shapes: Shapes) -> Texts:
+    """Give what is taken of each site: the measure follows the site's dimension where the limit is 0."""
+    test = rule.test
+    natural = np.array([NATURAL[int(d)] for d in shapes.dimension], dtype=object)
+    fits = test.value == 0.0 and test.measure in NATURAL.values() and row.geometry == "polygon"
+    return natural if fits else np.full(len(natural), test.measure, dtype=object)
+
+
+class OnLayer:
+    """
+    The sites of a batch on one layer: what several rules ask is measured once.
+
+    Parameters
+    ----------
+    batch
+        The sites.
+    row
+        The layer's row of the catalogue.
+    data
+        The layer.
+    """
+
+    def __init__(self, batch: Batch, row: Layer, data: LayerData) -> None:
+        self.batch, self.row, self.data = batch, row, data
+        self.shapes = batch.shapes
+        self._kept: dict[str, Kept] = {}
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Overlaps with single features; none where the layer has no areas."""
+        if self.row.geometry != "polygon" or not len(self.shapes):
+            none = np.zeros(0, dtype=np.int64)
+            return Pairs(none, none, np.zeros(0), np.zeros(0, dtype=bool))
+        return overlay.overlap_pairs(self.shapes, self.data.index, self.batch.workers)
+
+    def kept(self, rule: Rule) -> Kept:
+        """Filter the features by the rule's `where`."""
+        key = repr(sorted(rule.where.items()))
+        if key not in self._kept:
+            answer, missing = match_features(self.data.index.features, rule.where, self.row.codes)
+            adrift = self.data.adrift
+            missing[adrift] = ["position" if not old else f"{old};position" for old in missing[adrift]]
+            self._kept[key] = Kept(answer == TRUE, answer >= UNKNOWN, missing)
+        return self._kept[key]
+
+    def answer(self, rule: Rule) -> Answer:
+        """Put a rule's test to every site."""
+        kept = self.kept(rule)
+        if rule.test.is_distance:
+            return self._distance(rule, kept)
+        return self._overlap(rule, kept) if self.row.geometry == "polygon" else self._no_areas(rule)
+
+    # -- coverage ---------------------------------------------------------------------------------
+
+    def uncovered(self, rule: Rule, rows: Ints) -> Bools:
+        """Whether the layer does not speak for all of each of these sites (widened by a distance limit)."""
+        if rule.test.is_distance:
+            shapes = self.shapes.take(rows)
+            out, size = self.data.coverage.outside_widened(shapes, rule.test.value, self.batch.workers)
+            sliver_m2 = self.batch.pack.zone.sliver_m2
+            return np.asarray(~((out <= sliver_m2) & (out <= SLIVER_SHARE * size)), dtype=bool)
+        return self._outside[rows]
+
+    @cached_property
+    def _outside(self) -> Bools:
+        return self._counts(self.data.coverage.outside(self.shapes, self.batch.workers))
+
+    # -- slivers ----------------------------------------------------------------------------------
+
+    @cached_property
+    def _sliver_limit(self) -> Floats:
+        zone, shapes = self.batch.pack.zone, self.shapes
+        absolute = np.select([shapes.dimension == AREA, shapes.dimension == LINE], [zone.sliver_m2, zone.sliver_m], 0.0)
+        return np.minimum(absolute, np.where(shapes.dimension > POINT, SLIVER_SHARE * shapes.size, 0.0))
+
+    def _counts(self, part: Floats) -> Bools:
+        """Whether a part of each site is more than a sliver; NaN counts."""
+        return np.asarray(~(part <= self._sliver_limit), dtype=bool)
+
+    def _found(self, part: Floats, test: Test) -> Floats:
+        """Give the part that may be a sliver: what is inside, or for absence tests what is outside."""
+        return part if test.is_presence else self.shapes.size - part
+
+    def _is_sliver(self, part: Floats, test: Test) -> Bools:
+        found = self._found(part, test)
+        written = np.where(self.shapes.dimension == AREA, WRITTEN_M2, WRITTEN_M) / 2.0
+        return (found > written) & ~self._counts(found)
+
+    def _tested(self, part: Floats, test: Test) -> Floats:
+        """Give the figure that the test sees: slivers count as nothing, shares are shares."""
+        nothing = 0.0 if test.is_presence else self.shapes.size
+        part = np.where(self._counts(self._found(part, test)), part, nothing)
+        return part / self.shapes.size if test.measure == "overlap_share" else part
+
+    # -- overlap ----------------------------------------------------------------------------------
+
+    def _overlap(self, rule: Rule, kept: Kept) -> Answer:
+        test, shapes = rule.test, self.shapes
+        measure = natural_measures(rule, self.row, shapes)
+        sure = self.data.index.select(kept.certain & ~self.data.adrift)
+        perhaps = self.data.index.select(kept.possible)
+        low = self._between(sure, test)
+        high = low if sure is perhaps else self._between(perhaps, test)
+        verdict = _both(test.holds(self._tested(low, test)), test.holds(self._tested(high, test)))
+        verdict[np.isnan(low) | np.isnan(high)] = UNKNOWN
+        if (kept.possible & self.data.unplaced).any():
+            verdict[verdict == (FALSE if test.is_presence else TRUE)] = UNKNOWN
+        why = self._why_open(kept, verdict == UNKNOWN)
+        natural = np.array([NATURAL[int(d)] for d in shapes.dimension], dtype=object)
+        wrong = (measure != natural) & (test.measure != "overlap_share")
+        verdict[wrong], why[wrong] = UNKNOWN, "dimension"
+        found = verdict == (TRUE if test.is_presence else FALSE)
+        sliver = (self._is_sliver(low, test) | self._is_sliver(high, test)) & ~wrong
+        margin, unit = self._overlap_margin(test, verdict, found, low, high, perhaps, measure)
+        value = np.minimum(low / shapes.size, 1.0) if test.measure == "overlap_share" else low
+        firm = self._firm_overlap(test, verdict, found, (low, sure), (high, perhaps))
+        return Answer(
+            verdict, np.where(wrong, np.nan, value), margin, unit, firm & ~sliver, sliver, measure,
+            self._features_of(sure), why,
+        )  # fmt: skip
+
+    def _no_areas(self, rule: Rule) -> Answer:
+        """Answer an area test against a layer that has no areas: it cannot be made."""
+        n = len(self.shapes)
+        nothing, no, blank = np.full(n, np.nan), np.zeros(n, dtype=bool), np.full(n, "", dtype=object)
+        measure, why = natural_measures(rule, self.row, self.shapes), np.full(n, "layer_kind", dtype=object)
+        return Answer(np.full(n, UNKNOWN, dtype=np.int8), nothing, nothing, blank, no, no, measure, blank, why)
+
+    def _between(self, selection: Selection, test: Test) -> Floats:
+        """Overlap with the union of a selection; measured without shortcuts where it lies at a limit."""
+        shapes = self.shapes
+        out = overlay.union_overlap(shapes, self.pairs, selection)
+        limit = test.value * (shapes.size if test.measure == "overlap_share" else np.ones(len(shapes)))
+        band = np.maximum(NEAR_LIMIT_M2, NEAR_LIMIT_SHARE * shapes.size)
+        near = np.zeros(len(shapes), dtype=bool)
+        for at in (limit, self._sliver_limit, shapes.size - self._sliver_limit):
+            near |= np.abs(out - at) <= band
+        near &= (out > 0.0) & ~((out == shapes.size) & (test.value == 0.0))
+        for row in np.flatnonzero(near):
+            out[row] = overlay.exact_overlap(shapes.geometries[row], selection)
+        return np.minimum(out, shapes.size)
+
+    def _firm_overlap(
+        self, test: Test, verdict: Three, found: Bools, low: tuple[Floats, Selection], high: tuple[Floats, Selection]
+    ) -> Bools:
+        """
+        Whether the answer survives the accuracy.
+
+        A find rests on what is surely there and could only be lost by shrinking it; its absence rests on all that may be
+        there and could only be lost by growing it.
+        """
+        firm = np.zeros(len(self.shapes), dtype=bool)
+        for rows, (part, selection), grown in ((found, low, False), (~found, high, True)):
+            rows = np.flatnonzero(rows & (verdict != UNKNOWN) & ~np.isnan(self.batch.accuracy_m))
+            accuracy = self.data.accuracy_m
+            if not rows.size or np.isnan(accuracy[selection.kept]).any():
+                continue
+            moved = part.copy()
+            moved[rows] = nearness.moved_overlap(
+                self.shapes.take(rows), part[rows], selection, accuracy, self.batch.accuracy_m[rows],
+                grown=grown, workers=self.batch.workers,
+            )  # fmt: skip
+            firm[rows] = (test.holds(self._tested(moved, test)) == (verdict == TRUE))[rows]
+        return firm
+
+    def _overlap_margin(
+        self,
+        test: Test,
+        verdict: Three,
+        found: Bools,
+        low: Floats,
+        high: Floats,
+        perhaps: Selection,
+        measure: Texts,
+    ) -> tuple[Floats, Texts]:
+        """Signed way to where the answer flips; `low` decides a find, `high` its absence."""
+        shapes, sign = self.shapes, 1.0 if test.is_presence else -1.0
+        value = np.where(found, low, high) / (shapes.size if test.measure == "overlap_share" else 1.0)
+        margin = sign * (test.value - value)
+        unit = np.array([UNIT[m] for m in measure], dtype=object)
+        if test.value == 0.0:
+            far = np.flatnonzero((verdict != UNKNOWN) & ~found)
+            away = self._nearest(perhaps, far, apart=True).distance_m
+            margin[far], unit[far] = sign * np.where(np.isfinite(away), away, np.nan), "m"
+            inside = np.flatnonzero(found & (shapes.dimension == POINT))
+            chunks, _, tree = perhaps.edges if inside.size else (np.zeros(0), None, None)
+            if tree is not None and len(chunks):
+                depth = tree.query_nearest(shapes.geometries[inside], return_distance=True, all_matches=False)[1]
+                margin[inside], unit[inside] = -sign * depth, "m"
+        margin[verdict == UNKNOWN] = np.nan
+        return margin, unit
+
+    def _features_of(self, selection: Selection) -> Texts:
+        """Give the ids of the kept features that each site overlaps, joined by `;`."""
+        out = np.full(len(self.shapes), "", dtype=object)
+        rows = selection.kept[self.pairs.feature] & (self.pairs.overlap > 0.0)
+        site, feature = self.pairs.site[rows], self.pairs.feature[rows]
+        starts = overlay.runs(site)
+        single = np.diff(starts) == 1
+        alone = starts[:-1][single]
+        out[site[alone]] = self.data.ids[feature[alone]]
+        for a, b in zip(starts[:-1][~single], starts[1:][~single], strict=True):
+            out[site[a]] = ";".join(self.data.ids[feature[a:b]])
+        return out
+
+    def _why_open(self, kept: Kept, rows: Bools) -> Texts:
+        """Name features and columns that leave a test unknown."""
+        out = np.full(len(self.shapes), "", dtype=object)
+        if not rows.any():
+            return out
+        ids = self.data.ids
+        doubtful = kept.possible & (~kept.certain | self.data.adrift)
+        touched: dict[int, list[str]] = {}
+        for site, feature in zip(self.pairs.site, self.pairs.feature, strict=True):
+            if rows[site] and doubtful[feature]:
+                touched.setdefault(int(site), []).append(f"{ids[feature]}.{kept.missing[feature]}")
+        lost = [f"{name}.geometry" for name in ids[kept.possible & self.data.unplaced]]
+        every = [f"{ids[feature]}.{kept.missing[feature]}" for feature in np.flatnonzero(doubtful)]
+        for site in np.flatnonzero(rows):
+            named = [*touched.get(int(site), []), *lost] or every
+            out[site] = ";".join(named[:NAMED_FEATURES]) + (";…" if len(named) > NAMED_FEATURES else "")
+        return out
+
+    # -- distance ---------------------------------------------------------------------------------
+
+    def _nearest(self, selection: Selection, rows: Ints, *, apart: bool = False) -> nearness.Nearest:
+        """Find the nearest features; raise where they may lie beyond what was read."""
+        found = nearness.nearest(
+            self.shapes.take(rows), selection, self.batch.analysis, apart=apart, workers=self.batch.workers
+        )
+        if self.data.reach_m is not None and np.any(found.distance_m > self.data.reach_m * 0.999):
+            raise BeyondError
+        return found
+
+    def _distance(self, rule: Rule, kept: Kept) -> Answer:
+        test, n = rule.test, len(self.shapes)
+        rows = np.arange(n)
+        sure_ones, maybe_ones = kept.certain & ~self.data.adrift, kept.possible
+        near = self._nearest(self.data.index.select(maybe_ones), rows)
+        sure = near if np.array_equal(sure_ones, maybe_ones) else self._nearest(self.data.index.select(sure_ones), rows)
+        low, feature = sure.distance_m.copy(), sure.feature.copy()
+        for one in np.flatnonzero(kept.certain & self.data.adrift):
+            far = self._farthest(one, np.full(n, test.value))
+            feature = np.where(far < low, one, feature)
+            low = np.minimum(low, far)
+        verdict = _both(test.holds(low), test.holds(near.distance_m))
+        if (kept.possible & self.data.unplaced).any():
+            verdict[verdict == (FALSE if test.is_presence else TRUE)] = UNKNOWN
+        found = verdict == (TRUE if test.is_presence else FALSE)
+        value = np.where(found, low, near.distance_m)
+        value = np.where(np.isfinite(value), value, np.nan)
+        features = np.append(self.data.ids, "")[np.where(found, feature, near.feature)]
+        return Answer(
+            verdict, value, (value - test.value) * (1.0 if test.is_presence else -1.0), np.full(n, "m", dtype=object),
+            self._firm_distance(test, kept, found), np.zeros(n, dtype=bool), np.full(n, "distance_m", dtype=object),
+            features, self._why_open(kept, verdict == UNKNOWN), np.where(found[:, None], sure.away, near.away),
+        )  # fmt: skip
+
+    def _farthest(self, feature: int, within_m: Floats) -> Floats:
+        return nearness.farthest_m(self.shapes, self.data.index.geometries[feature], within_m, self.batch.analysis)
+
+    def _firm_distance(self, test: Test, kept: Kept, found: Bools) -> Bools:
+        """Whether the find or its absence survives the accuracy of every feature and of the site."""
+        rows = np.arange(len(self.shapes))
+        most, least = np.full(len(rows), np.inf), np.full(len(rows), np.inf)
+        accuracy, site, adrift = self.data.accuracy_m, self.batch.accuracy_m, self.data.adrift
+        for u in np.unique(accuracy[kept.possible & ~np.isnan(accuracy)]):
+            same = accuracy == u
+            maybe = self._nearest(self.data.index.select(kept.possible & same), rows).distance_m
+            least = np.minimum(least, maybe - u)
+            surely = kept.certain & ~adrift & same
+            if surely.any():
+                alike = np.array_equal(surely, kept.possible & same)
+                most = np.minimum(most, (maybe if alike else self._nearest(self.data.index.select(surely), rows).distance_m) + u)
+            for feature in np.flatnonzero(kept.certain & adrift & same):
+                most = np.minimum(most, self._farthest(feature, test.value - u - np.nan_to_num(site)) + u)
+        near: Callable[[Floats], Any] = test.holds if test.is_presence else lambda d: ~test.holds(d)
+        all_known = not np.isnan(accuracy[kept.possible]).any()
+        return np.where(found, near(most + site), ~near(least - site) & all_known) & ~np.isnan(site)
+
+
+def _both(low: Bools, high: Bools) -> Three:
+    """Give TRUE where both answers are yes, FALSE where both are no, else UNKNOWN."""
+    return np.where(low & high, TRUE, np.where(~low & ~high, FALSE, UNKNOWN)).astype(np.int8)
+
+
+def site_accuracy_m(attributes: pd.DataFrame, default: float | None) -> Floats:
+    """Give the accuracy of each site's own position; what is stated and cannot be read is unknown, not the default."""
+    out = np.full(len(attributes), np.nan if default is None else default)
+    if "accuracy_m" in attributes:
+        given = np.array([text_of(value) != "" for value in attributes["accuracy_m"]], dtype=bool)
+        own = pd.to_numeric(attributes["accuracy_m"], errors="coerce").to_numpy(float, na_value=np.nan)
+        out = np.where(given, np.where(own >= 0.0, own, np.nan), out)
+    return out

@@ -1,0 +1,292 @@
+"""Floor 6: rules and answers make findings: outcome, effect, margin, what it rests on and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from geojw.access_list import (
+    EFFECTS, FALSE, TRUE, UNKNOWN, Rule, Three, match_sites, text_of,
+)  # fmt: skip
+from geojw.answers import Answer, Batch, LayerData, OnLayer, Texts, natural_measures
+from geojw.catalogue import Layer
+from geojw.geodesy import Floats
+from geojw.overlay import Bools
+from geojw.pieces import Ints
+from geojw.texts import say
+
+FINDINGS = (
+    "site_id", "rule_id", "layer", "outcome", "effect", "measure", "value", "op", "limit", "margin", "certainty",
+    "feature_ids", "basis", "says", "margin_unit", "sliver", "remedy", "reason", "claimed", "data",
+)  # fmt: skip
+OVERLAPS = (
+    "site_id", "layer", "feature_id", "overlap_m2", "overlap_share", "distance_m", "rules", "overlap_m", "data",
+)  # fmt: skip
+
+DECIMALS = {"overlap_m2": 4, "m2": 4, "overlap_share": 9, "share": 9}
+"""Written digits by measure or unit; 3 for all others."""
+
+_REMOVE = {"overlap_m2": "remedy.remove_m2", "overlap_m": "remedy.remove_m", "overlap_point": "remedy.move_out"}
+
+
+class LayerFindings:
+    """
+    What the rules on one layer say of the sites of a batch.
+
+    Parameters
+    ----------
+    batch
+        The sites.
+    name, row
+        The layer and its row of the catalogue.
+    data
+        The layer, or None where it failed.
+    day
+        The day whose rules count.
+    """
+
+    def __init__(self, batch: Batch, name: str, row: Layer, data: LayerData | None, day: date) -> None:
+        self.batch, self.name, self.row, self.data, self.day = batch, name, row, data, day
+        self.on_layer = None if data is None else OnLayer(batch, row, data)
+
+    def finding(self, rule: Rule, *, failed: bool) -> pd.DataFrame:
+        """
+        Evaluate one rule.
+
+        Parameters
+        ----------
+        rule
+            In force.
+        failed
+            Whether the layer cannot serve this rule.
+
+        Returns
+        -------
+        DataFrame
+            A row for each site that the rule governs, columns `FINDINGS`.
+        """
+        answer = None if failed or self.on_layer is None else self.on_layer.answer(rule)
+        specs = self.batch.pack.zone.attributes
+        applies, asked = match_sites(self.batch.attributes, rule.applies, specs)
+        lifted, unshown = self._exception(rule)
+        outcome = self._outcome(rule, answer, applies, lifted)
+        effect, unproved = self._effect(rule)
+        n, lang = len(applies), self.batch.lang
+        blank, nothing = np.full(n, "", dtype=object), np.full(n, np.nan)
+        frame: dict[str, object] = {
+            "site_id": self.batch.ids, "rule_id": rule.id, "layer": self.name, "outcome": outcome, "effect": effect,
+            "op": rule.test.op, "limit": rule.test.value, "basis": self._basis(rule), "says": rule.says.in_(lang),
+            "remedy": self._remedies(rule, answer, outcome, asked, unshown, unproved),
+            "reason": self._reasons(answer, outcome, asked), "claimed": self._claims(rule, outcome),
+            "data": self.data_words(rule),
+        }  # fmt: skip
+        if answer is None:
+            measure = natural_measures(rule, self.row, self.batch.shapes)
+            frame |= {"measure": measure, "value": nothing, "margin": nothing, "certainty": blank}
+            frame |= {"feature_ids": blank, "margin_unit": blank, "sliver": np.zeros(n, dtype=bool)}
+        else:
+            margin = np.where(np.isin(outcome, ("hit", "clear", "lifted")), answer.margin, np.nan)
+            sure = np.where(answer.firm, "firm", "marginal")
+            frame |= {"measure": answer.measure, "value": _rounded(answer.value, answer.measure)}
+            frame |= {"margin": _rounded(margin, answer.unit), "feature_ids": answer.features, "sliver": answer.sliver}
+            frame |= {"margin_unit": np.where(np.isnan(margin), "", answer.unit)}
+            frame |= {"certainty": np.where(np.isin(outcome, ("hit", "clear")), sure, "")}
+        return pd.DataFrame(frame, columns=list(FINDINGS)).iloc[np.flatnonzero(applies != FALSE)]
+
+    # -- outcome and effect -----------------------------------------------------------------------
+
+    def _exception(self, rule: Rule) -> tuple[Three, Texts]:
+        """Whether the exception is shown, and by what it would be."""
+        if rule.unless:
+            return match_sites(self.batch.attributes, rule.unless, self.batch.pack.zone.attributes)
+        n = len(self.batch.ids)
+        return np.full(n, FALSE, dtype=np.int8), np.full(n, "", dtype=object)
+
+    def _outcome(self, rule: Rule, answer: Answer | None, applies: Three, lifted: Three) -> Texts:
+        """Follow DESIGN's order of decision."""
+        if answer is None:
+            outcome = np.full(len(applies), "source_failed", dtype=object)
+        else:
+            passes, fails = answer.test == TRUE, answer.test == FALSE
+            outcome = np.full(len(applies), "not_evaluable", dtype=object)
+            outcome[fails] = "clear"
+            outcome[passes & (applies == TRUE)] = "hit"
+            outcome[self._uncovered(rule, passes & (applies == TRUE), fails)] = "no_coverage"
+        outcome[(lifted == TRUE) & (outcome != "clear")] = "lifted"
+        return outcome
+
+    def _uncovered(self, rule: Rule, passes: Bools, fails: Bools) -> Bools:
+        """Where nothing was found but the layer does not speak for the whole site."""
+        out = np.zeros(len(passes), dtype=bool)
+        silent = np.flatnonzero(fails if rule.test.is_presence else passes)
+        if silent.size and self.on_layer is not None:
+            out[silent] = self.on_layer.uncovered(rule, silent)
+        return out
+
+    def _effect(self, rule: Rule) -> tuple[Texts, Texts]:
+        """Give each site's effect after the proofs, and the proofs that are missing."""
+        n = len(self.batch.ids)
+        missing = np.full(n, "", dtype=object)
+        stricter = np.zeros(n, dtype=np.int64)
+        for proof in rule.proofs:
+            shown, _ = match_sites(self.batch.attributes, {proof.key: (True,)}, self.batch.pack.zone.attributes)
+            stricter = np.where(shown == FALSE, np.maximum(stricter, EFFECTS.index(proof.if_false)), stricter)
+            open_ = shown == UNKNOWN
+            missing[open_] = [f"{old};{proof.key}" if old else proof.key for old in missing[open_]]
+        rank = np.where(stricter > 0, stricter, rule.rank)
+        return np.array(EFFECTS, dtype=object)[rank], missing
+
+    # -- texts ------------------------------------------------------------------------------------
+
+    def _basis(self, rule: Rule) -> str:
+        lang, checked = self.batch.lang, rule.basis.in_force_checked
+        force = say("basis.unchecked", lang) if checked is None else say("basis.checked", lang, day=checked.isoformat())
+        return " ".join(part for part in (rule.basis.title, rule.basis.article, force) if part)
+
+    def _remedies(
+        self, rule: Rule, answer: Answer | None, outcome: Texts, asked: Texts, unshown: Texts, unproved: Texts
+    ) -> Texts:
+        """Say what would change each finding."""
+        lang, title = self.batch.lang, self.row.title.in_(self.batch.lang)
+        out = np.full(len(outcome), "", dtype=object)
+        out[outcome == "source_failed"] = say("remedy.deliver", lang, layer=title)
+        out[outcome == "no_coverage"] = say("remedy.cover", lang, layer=title)
+        if answer is None:
+            return out
+        for row in np.flatnonzero(outcome == "hit"):
+            parts = [self._change(rule, answer, int(row))] if rule.test.is_presence else []
+            parts += [say("remedy.exception", lang, key=key) for key in unshown[row].split(";") if key]
+            parts += [say("remedy.prove", lang, key=key) for key in unproved[row].split(";") if key]
+            out[row] = "; ".join(parts)
+        for row in np.flatnonzero(outcome == "not_evaluable"):
+            parts = [say("remedy.supply", lang, key=key) for key in asked[row].split(";") if key]
+            why = str(answer.why[row])
+            if why in ("dimension", "layer_kind"):
+                parts.append(say(f"remedy.{why}", lang))
+            elif why:
+                parts.append(say("remedy.complete", lang, layer=title, what=why))
+            out[row] = "; ".join(parts)
+        return out
+
+    def _change(self, rule: Rule, answer: Answer, row: int) -> str:
+        """Say how the site itself would have to change."""
+        lang, shapes = self.batch.lang, self.batch.shapes
+        if answer.away is not None:
+            towards = say(f"compass.{_compass(*answer.away[row])}", lang)
+            distance = _figure(abs(answer.margin[row]))
+            return say("remedy.move", lang, distance=distance, towards=towards, feature=answer.features[row])
+        measure = ("overlap_point", "overlap_m", "overlap_m2")[int(shapes.dimension[row])]
+        value = answer.value[row] - rule.test.value
+        if answer.measure[row] == "overlap_share":
+            value *= shapes.size[row]
+        return say(_REMOVE[measure], lang, value=_figure(value))
+
+    def _reasons(self, answer: Answer | None, outcome: Texts, asked: Texts) -> Texts:
+        """Say why an outcome is unknown, in words for machines."""
+        out = np.full(len(outcome), "", dtype=object)
+        out[outcome == "source_failed"] = f"layer:{self.name}"
+        out[outcome == "no_coverage"] = f"coverage:{self.row.coverage}"
+        for row in np.flatnonzero(outcome == "not_evaluable"):
+            parts = [f"attribute:{key}" for key in asked[row].split(";") if key]
+            if answer is not None and answer.why[row]:
+                parts.append(f"{self.name}:{answer.why[row]}")
+            out[row] = ";".join(parts)
+        return out
+
+    def _claims(self, rule: Rule, outcome: Texts) -> Texts:
+        """Give the attributes on which an exception rests, which nobody checked."""
+        out = np.full(len(outcome), "", dtype=object)
+        columns = {key: self.batch.pack.attribute(key).column or key for key in sorted(rule.unless)}
+        for row in np.flatnonzero(outcome == "lifted"):
+            said = [f"{key}={text_of(self.batch.attributes[column].iloc[row])}" for key, column in columns.items()]
+            out[row] = say("claimed", self.batch.lang, pairs=", ".join(said))
+        return out
+
+    def data_words(self, rule: Rule | None) -> str:
+        """Give what every table must say of the data behind a row."""
+        statuses = {self.row.status} if self.data is None else {*self.data.status, self.row.status}
+        words = {"synthetic"} & statuses
+        if self.row.source.date > self.day:
+            words.add("newer_than_day")
+        if rule is not None and rule.basis.in_force_checked is None:
+            words.add("force_unchecked")
+        return ";".join(sorted(words))
+
+    # -- overlaps ---------------------------------------------------------------------------------
+
+    def overlaps(self, rules: Sequence[Rule], findings: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+        """
+        Collect what the sites share with every feature, and the nearest features of distance rules.
+
+        Parameters
+        ----------
+        rules, findings
+            The rules that the layer served, and what `finding` gave for each.
+
+        Returns
+        -------
+        list of DataFrame
+            Columns `OVERLAPS`; a feature that overlaps and is nearest has two rows still.
+        """
+        if self.on_layer is None:
+            return []
+        out = []
+        if self.name != self.batch.pack.zone.boundary:
+            out.append(self._shared(rules))
+        for rule, frame in zip(rules, findings, strict=True):
+            if rule.test.is_distance:
+                near = frame[frame["feature_ids"] != ""]
+                site = pd.Index(self.batch.ids).get_indexer(near["site_id"])
+                figures = {"distance_m": near["value"].to_numpy(dtype=float)}
+                ruled = np.full(len(near), rule.id, dtype=object)
+                out.append(self._overlap_rows(site, near["feature_ids"].to_numpy(dtype=object), ruled, figures))
+        return out
+
+    def _shared(self, rules: Sequence[Rule]) -> pd.DataFrame:
+        assert self.on_layer is not None  # noqa: S101 - overlaps() asks only layers that were read
+        pairs, shapes, ids = self.on_layer.pairs, self.batch.shapes, self.on_layer.data.ids
+        keeps = {rule.id: self.on_layer.kept(rule).possible for rule in rules}
+        by = np.array([";".join(sorted(r for r, k in keeps.items() if k[f])) for f in range(len(ids))], dtype=object)
+        rows = pairs.overlap > 0.0
+        site, feature, overlap = pairs.site[rows], pairs.feature[rows], pairs.overlap[rows]
+        dimension = shapes.dimension[site]
+        figures = {
+            "overlap_m2": np.where(dimension == 2, overlap, np.nan),  # noqa: PLR2004 - areas
+            "overlap_m": np.where(dimension == 1, overlap, np.nan),
+            "overlap_share": np.minimum(overlap / shapes.size[site], 1.0),
+        }
+        return self._overlap_rows(site, ids[feature], by[feature], figures)
+
+    def _overlap_rows(self, site: Ints, feature: Texts, rules: Texts, figures: dict[str, Floats]) -> pd.DataFrame:
+        frame: dict[str, object] = {
+            "site_id": self.batch.ids[site], "layer": self.name, "feature_id": feature, "rules": rules,
+            "data": self.data_words(None),
+        }  # fmt: skip
+        for column in ("overlap_m2", "overlap_share", "distance_m", "overlap_m"):
+            figure = figures.get(column, np.full(len(site), np.nan))
+            frame[column] = np.round(figure, DECIMALS.get(column, 3))
+        return pd.DataFrame(frame, columns=list(OVERLAPS))
+
+
+def _rounded(value: Floats, kind: Texts) -> Floats:
+    """Round figures to the digits that their measure or unit is written with."""
+    out = value.copy()
+    for one in np.unique(kind.astype(str)):
+        rows = kind == one
+        out[rows] = np.round(value[rows], DECIMALS.get(str(one), 3))
+    return out
+
+
+def _figure(value: float) -> str:
+    """Write a figure for a sentence: three digits at least, never rounded to nothing."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+
+
+def _compass(dx: float, dy: float) -> str:
+    """Name a direction by eight winds; north is up in the analysis CRS."""
+    if dx == 0.0 and dy == 0.0:
+        return "any"
+    return ("n", "ne", "e", "se", "s", "sw", "w", "nw")[round(np.degrees(np.arctan2(dx, dy)) / 45.0) % 8]
