@@ -229,7 +229,9 @@ class OnLayer:
     @cached_property
     def _sliver_limit(self) -> Floats:
         zone, shapes = self.batch.pack.zone, self.shapes
-        absolute = np.select([shapes.dimension == AREA, shapes.dimension == LINE], [zone.sliver_m2, zone.sliver_m], 0.0)
+        absolute = np.select(
+            [shapes.dimension == AREA, shapes.dimension == LINE], [zone.sliver_m2, zone.sliver_m], 0.0
+        )
         return np.minimum(absolute, np.where(shapes.dimension > POINT, SLIVER_SHARE * shapes.size, 0.0))
 
     def _counts(self, part: Floats) -> Bools:
@@ -283,7 +285,9 @@ class OnLayer:
         n = len(self.shapes)
         nothing, no, blank = np.full(n, np.nan), np.zeros(n, dtype=bool), np.full(n, "", dtype=object)
         measure, why = natural_measures(rule, self.row, self.shapes), np.full(n, "layer_kind", dtype=object)
-        return Answer(np.full(n, UNKNOWN, dtype=np.int8), nothing, nothing, blank, no, no, measure, blank, why)
+        return Answer(
+            np.full(n, UNKNOWN, dtype=np.int8), nothing, nothing, blank, no, no, measure, blank, why
+        )
 
     def _between(self, selection: Selection, test: Test) -> Floats:
         """Overlap with the union of a selection; measured without shortcuts where it lies at a limit."""
@@ -300,7 +304,12 @@ class OnLayer:
         return np.minimum(out, shapes.size)
 
     def _firm_overlap(
-        self, test: Test, verdict: Three, found: Bools, low: tuple[Floats, Selection], high: tuple[Floats, Selection]
+        self,
+        test: Test,
+        verdict: Three,
+        found: Bools,
+        low: tuple[Floats, Selection],
+        high: tuple[Floats, Selection],
     ) -> Bools:
         """
         Whether the answer survives the accuracy.
@@ -339,12 +348,14 @@ class OnLayer:
         unit = np.array([UNIT[m] for m in measure], dtype=object)
         if test.value == 0.0:
             far = np.flatnonzero((verdict != UNKNOWN) & ~found)
-            away = self._nearest(perhaps, far, apart=True).distance_m
+            away = self._nearest(perhaps, far).distance_m
             margin[far], unit[far] = sign * np.where(np.isfinite(away), away, np.nan), "m"
             inside = np.flatnonzero(found & (shapes.dimension == POINT))
             chunks, _, tree = perhaps.edges if inside.size else (np.zeros(0), None, None)
             if tree is not None and len(chunks):
-                depth = tree.query_nearest(shapes.geometries[inside], return_distance=True, all_matches=False)[1]
+                depth = tree.query_nearest(
+                    shapes.geometries[inside], return_distance=True, all_matches=False
+                )[1]
                 margin[inside], unit[inside] = -sign * depth, "m"
         margin[verdict == UNKNOWN] = np.nan
         return margin, unit
@@ -382,10 +393,10 @@ class OnLayer:
 
     # -- distance ---------------------------------------------------------------------------------
 
-    def _nearest(self, selection: Selection, rows: Ints, *, apart: bool = False) -> nearness.Nearest:
+    def _nearest(self, selection: Selection, rows: Ints) -> nearness.Nearest:
         """Find the nearest features; raise where they may lie beyond what was read."""
         found = nearness.nearest(
-            self.shapes.take(rows), selection, self.batch.analysis, apart=apart, workers=self.batch.workers
+            self.shapes.take(rows), selection, self.batch.analysis, self.batch.workers
         )
         if self.data.reach_m is not None and np.any(found.distance_m > self.data.reach_m * 0.999):
             raise BeyondError
@@ -396,7 +407,11 @@ class OnLayer:
         rows = np.arange(n)
         sure_ones, maybe_ones = kept.certain & ~self.data.adrift, kept.possible
         near = self._nearest(self.data.index.select(maybe_ones), rows)
-        sure = near if np.array_equal(sure_ones, maybe_ones) else self._nearest(self.data.index.select(sure_ones), rows)
+        sure = (
+            near
+            if np.array_equal(sure_ones, maybe_ones)
+            else self._nearest(self.data.index.select(sure_ones), rows)
+        )
         low, feature = sure.distance_m.copy(), sure.feature.copy()
         for one in np.flatnonzero(kept.certain & self.data.adrift):
             far = self._farthest(one, np.full(n, test.value))
@@ -416,7 +431,9 @@ class OnLayer:
         )  # fmt: skip
 
     def _farthest(self, feature: int, within_m: Floats) -> Floats:
-        return nearness.farthest_m(self.shapes, self.data.index.geometries[feature], within_m, self.batch.analysis)
+        return nearness.farthest_m(
+            self.shapes, self.data.index.geometries[feature], within_m, self.batch.analysis
+        )
 
     def _firm_distance(self, test: Test, kept: Kept, found: Bools) -> Bools:
         """Whether the find or its absence survives the accuracy of every feature and of the site."""
@@ -430,7 +447,10 @@ class OnLayer:
             surely = kept.certain & ~adrift & same
             if surely.any():
                 alike = np.array_equal(surely, kept.possible & same)
-                most = np.minimum(most, (maybe if alike else self._nearest(self.data.index.select(surely), rows).distance_m) + u)
+                most = np.minimum(
+                    most,
+                    (maybe if alike else self._nearest(self.data.index.select(surely), rows).distance_m) + u,
+                )
             for feature in np.flatnonzero(kept.certain & adrift & same):
                 most = np.minimum(most, self._farthest(feature, test.value - u - np.nan_to_num(site)) + u)
         near: Callable[[Floats], Any] = test.holds if test.is_presence else lambda d: ~test.holds(d)

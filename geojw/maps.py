@@ -117,7 +117,7 @@ class MapLayer:
         )
 
 
-def draw_screening(  # noqa: PLR0913
+def draw_screening(
     sites: gpd.GeoDataFrame,
     findings: pd.DataFrame,
     layers: Sequence[MapLayer],

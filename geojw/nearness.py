@@ -8,11 +8,11 @@ import numpy as np
 import shapely
 
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
-from geojw.overlay import Ints, Selection, Shapes, in_threads, intersections, runs, size_of
+from geojw.overlay import Selection, Shapes, grouped_union, in_threads, intersections, runs, size_of
+from geojw.pieces import Ints
 
 ARC_SEGMENTS = 16
 """Segments of a quarter circle where a layer is grown or shrunk by its accuracy."""
-
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Nearest:
 
 
 def nearest(
-    shapes: Shapes, selection: Selection, analysis: AnalysisCRS, *, apart: bool = False, workers: int = 1
+    shapes: Shapes, selection: Selection, analysis: AnalysisCRS, workers: int = 1
 ) -> Nearest:
     """
     Find the nearest kept feature of each site.
@@ -49,10 +49,6 @@ def nearest(
         The features that count.
     analysis
         The CRS of both.
-    apart
-        The sites are known to lie outside every kept feature: short chunks of their edges are then enough, and the
-        nearest in the plane is taken. Else features that are farther in the plane by less than its distortion compete
-        on the ellipsoid too.
     workers
         Threads.
 
@@ -65,20 +61,18 @@ def nearest(
     out = Nearest(np.full(n, np.inf), np.full(n, -1, dtype=np.int64), np.zeros((n, 2)))
     if selection.is_empty or not n:
         return out
-    parts, owner, tree = selection.edges if apart else (selection.pieces, selection.owner, selection.tree)
-    if not len(parts):
-        return out
 
     def find(part: slice) -> None:
-        geometries = shapes.geometries[part]
-        (site, piece), planar = tree.query_nearest(geometries, return_distance=True, all_matches=True)
-        if not apart:
-            reach = np.zeros(len(geometries))
-            reach[site] = planar
-            reach *= 1.0 + 2.0 * analysis.distortion(geometries)
-            site, piece = tree.query(geometries, predicate="dwithin", distance=reach + 1e-6)
-        _keep_nearest(out, geometries, site, parts[piece], owner[piece], analysis, part.start)
+        rows = np.arange(part.start, part.stop)
+        meets = np.zeros(len(rows), dtype=bool)
+        if selection.layer.kind == "polygon":
+            meets[selection.tree.query(shapes.geometries[rows], predicate="intersects")[0]] = True
+        pieces = (selection.pieces, selection.owner, selection.tree)
+        for some, targets in ((rows[meets], pieces), (rows[~meets], selection.facets)):
+            if some.size and len(targets[0]):
+                _keep_nearest(out, shapes.geometries[some], some, targets, analysis)
 
+    selection.facets  # noqa: B018 - made here, not by two threads at once
     cuts = np.linspace(0, n, min(8 * workers, n) + 1, dtype=int)
     in_threads(find, [int(cut) for cut in cuts], workers)
     return out
@@ -87,20 +81,26 @@ def nearest(
 def _keep_nearest(
     out: Nearest,
     geometries: Geometries,
-    site: Ints,
-    parts: Geometries,
-    feature: Ints,
+    rows: Ints,
+    targets: tuple[Geometries, Ints, shapely.STRtree],
     analysis: AnalysisCRS,
-    start: int,
 ) -> None:
     """Measure candidates on the ellipsoid and write the nearest of each site."""
-    ends = shapely.get_coordinates(shapely.shortest_line(geometries[site], parts)).reshape(-1, 2, 2)
+    parts, owner, tree = targets
+    (site, part), planar = tree.query_nearest(geometries, return_distance=True, all_matches=True)
+    # What is farther in the plane by less than its distortion competes on the ellipsoid too.
+    reach = np.zeros(len(rows))
+    reach[site] = planar
+    reach *= 1.0 + 2.0 * analysis.distortion(geometries)
+    site, part = tree.query(geometries, predicate="dwithin", distance=reach + 1e-6)
+    ends = shapely.get_coordinates(shapely.shortest_line(geometries[site], parts[part])).reshape(-1, 2, 2)
     distance = np.zeros(len(site))
     apart = np.any(ends[:, 0] != ends[:, 1], axis=1)
     distance[apart] = analysis.distance_m(ends[apart, 0], ends[apart, 1])
+    feature = owner[part]
     order = np.lexsort((feature, np.round(distance, 6), site))
     first = order[runs(site[order])[:-1]]
-    rows = site[first] + start
+    rows = rows[site[first]]
     out.distance_m[rows], out.feature[rows] = distance[first], feature[first]
     away = ends[first, 0] - ends[first, 1]
     length = np.hypot(away[:, 0], away[:, 1])
@@ -183,11 +183,15 @@ def moved_overlap(
     if not len(chunks):
         return out
     rows = np.unique(tree.query(shapes.geometries, predicate="dwithin", distance=reach)[0])
-    rows = rows[(reach[rows] > 0.0) & ((overlap[rows] < shapes.size[rows]) if grown else (overlap[rows] > 0.0))]
+    rows = rows[
+        (reach[rows] > 0.0) & ((overlap[rows] < shapes.size[rows]) if grown else (overlap[rows] > 0.0))
+    ]
 
     def measure(part: slice) -> None:
         mine = rows[part]
-        moved = _moved_union(shapes.geometries[mine], reach[mine], selection, accuracy_m, site_accuracy_m[mine], grown=grown)
+        moved = _moved_union(
+            shapes.geometries[mine], reach[mine], selection, accuracy_m, site_accuracy_m[mine], grown=grown
+        )
         out[mine] = size_of(intersections(shapes.geometries[mine], moved)[0], shapes.dimension[mine])
 
     cuts = np.linspace(0, len(rows), min(8 * workers, len(rows)) + 1, dtype=int)
@@ -206,30 +210,33 @@ def _moved_union(
 ) -> Geometries:
     """Build what is kept around each site, grown or shrunk."""
     site, piece = selection.tree.query(sites, predicate="dwithin", distance=reach_m)
-    window = shapely.box(*_padded(sites, 2.0 * reach_m + 1.0).T)
-    local, _ = intersections(selection.pieces[piece], window[site])
+    local = _windowed(selection.pieces[piece], _padded(sites, 2.0 * reach_m + 1.0)[site])
     # Features of one accuracy move together: the edges between them are sure.
     level, code = np.unique(accuracy_m[selection.owner[piece]], return_inverse=True)
-    union = _grouped_union(local, site * len(level) + code, len(sites) * len(level))
+    union = grouped_union(local, site * len(level) + code, len(sites) * len(level))
     by_m = (site_accuracy_m[:, None] + level[None, :]).ravel()
     moved = shapely.buffer(union, by_m if grown else -by_m, quad_segs=ARC_SEGMENTS)
     if len(level) == 1:
         return np.asarray(moved, dtype=object)
-    return _grouped_union(moved, np.repeat(np.arange(len(sites)), len(level)), len(sites))
+    return grouped_union(moved, np.repeat(np.arange(len(sites)), len(level)), len(sites))
+
+
+def _windowed(pieces: Geometries, windows: Floats) -> Geometries:
+    """Clip each piece to its window; the fast clip gives way to the exact one where it makes an invalid shape."""
+    bounds = shapely.bounds(pieces)
+    out = pieces.copy()
+    reaches_out = np.concatenate([bounds[:, :2] < windows[:, :2], bounds[:, 2:] > windows[:, 2:]], axis=1)
+    rows = np.flatnonzero(reaches_out.any(axis=1))
+    for row in rows:
+        try:
+            out[row] = shapely.clip_by_rect(pieces[row], *windows[row])
+        except shapely.GEOSException:
+            out[row] = None
+    bad = rows[~shapely.is_valid(out[rows])]
+    out[bad] = intersections(pieces[bad], shapely.box(*windows[bad].T))[0]
+    return out
 
 
 def _padded(geometries: Geometries, pad_m: Floats) -> Floats:
     bounds = shapely.bounds(geometries)
     return np.asarray(bounds + np.column_stack([-pad_m, -pad_m, pad_m, pad_m]), dtype=float)
-
-
-def _grouped_union(parts: Geometries, group: Ints, groups: int) -> Geometries:
-    """Union of the parts of each group; empty where a group has none."""
-    order = np.argsort(group, kind="stable")
-    parts, group = parts[order], group[order]
-    starts = np.searchsorted(group, np.arange(groups + 1))
-    out = np.empty(groups, dtype=object)
-    for row in range(groups):
-        mine = parts[starts[row] : starts[row + 1]]
-        out[row] = mine[0] if len(mine) == 1 else shapely.union_all(mine)
-    return out

@@ -28,6 +28,9 @@ EDGE_M = 1e-6
 CROSSING_M = 1e-5
 """A line that crosses an edge is within `EDGE_M` of it for about that length; only longer stretches run along it."""
 
+FACET_EDGES = 4
+"""Edges of a chunk of outline to which distances are taken: GEOS compares every edge of a candidate with the site."""
+
 AREA, LINE, POINT = 2, 1, 0
 """Dimensions of sites and features."""
 
@@ -199,6 +202,18 @@ class Selection:
         return chunks, kept[owner], _tree(chunks)
 
     @cached_property
+    def facets(self) -> tuple[Geometries, Ints, shapely.STRtree]:
+        """What sites outside are distant from: outlines and lines in very short chunks, or points; owners; tree."""
+        kept = np.flatnonzero(self.kept)
+        shapes = self.layer.geometries[kept]
+        if self.layer.kind == "point":
+            parts, owner = shapely.get_parts(shapes, return_index=True)
+        else:
+            lines = shapely.boundary(shapes) if self.layer.kind == "polygon" else shapes
+            parts, owner = chunked(lines, FACET_EDGES)
+        return parts, kept[owner], _tree(parts)
+
+    @cached_property
     def union(self) -> shapely.Geometry:
         """The union of the unsplit features."""
         return shapely.union_all(self.layer.geometries[self.kept])
@@ -280,28 +295,102 @@ def overlap_pairs(shapes: Shapes, layer: LayerIndex, workers: int = 1) -> Pairs:
             overlap[part], hard = _overlaps(shapes, site[part], layer.pieces, piece[part])
             notes.extend((int(s), int(layer.owner[p]), what) for s, p, what in hard)
 
-        # Each piece belongs to one slice, hence to one thread: see the crash of shared prepared geometries.
-        starts = runs(piece)
-        cuts = starts[np.arange(8 * workers + 1) * (len(starts) - 1) // (8 * workers)]
-        in_threads(measure, [int(cut) for cut in cuts], workers)
+        in_threads(measure, _piece_cuts(piece, workers), workers)
     return _per_feature(shapes, layer, site, piece, overlap, tuple(sorted(notes)))
+
+
+def _piece_cuts(piece: Ints, workers: int) -> list[int]:
+    """Cut sorted pairs so that each piece belongs to one thread: see the crash of shared prepared geometries."""
+    starts = runs(piece)
+    return [int(cut) for cut in starts[np.arange(8 * workers + 1) * (len(starts) - 1) // (8 * workers)]]
 
 
 def _overlaps(
     shapes: Shapes, site: Ints, pieces: Geometries, piece: Ints
 ) -> tuple[Floats, list[tuple[int, int, str]]]:
     """Overlap of sites with single pieces, and the pairs that needed a fallback."""
-    shapely.prepare(pieces[np.unique(piece)])
-    sites, others = shapes.geometries[site], pieces[piece]
-    inside = np.asarray(shapely.contains_properly(others, sites), dtype=bool)
+    inside, rest, shared, hard = _shared(shapes.geometries[site], pieces, piece)
     overlap = np.where(inside, shapes.size[site], 0.0)
+    overlap[rest] = np.where(shapely.is_missing(shared), np.nan, size_of(shared, shapes.dimension[site[rest]]))
+    return overlap, [(int(site[rest[row]]), int(piece[rest[row]]), what) for row, what in hard]
+
+
+def _shared(
+    sites: Geometries, pieces: Geometries, piece: Ints
+) -> tuple[Bools, Ints, Geometries, list[tuple[int, str]]]:
+    """
+    Intersect sites with pieces, pair by pair.
+
+    Returns
+    -------
+    inside : ndarray
+        Pairs whose site lies inside the piece, so that nothing has to be intersected.
+    rest : ndarray
+        Rows of the other pairs that meet.
+    shared : ndarray
+        Their intersections; None where the fallback failed too.
+    hard : list
+        Those of them that needed a fallback.
+    """
+    shapely.prepare(pieces[np.unique(piece)])
+    others = pieces[piece]
+    inside = np.asarray(shapely.contains_properly(others, sites), dtype=bool)
     rest = np.flatnonzero(~inside)
     rest = rest[np.asarray(shapely.intersects(others[rest], sites[rest]), dtype=bool)]
-    shared, hard = intersections(sites[rest], others[rest])
-    overlap[rest] = size_of(shared, shapes.dimension[site[rest]])
-    failed = np.array([shape is None for shape in shared], dtype=bool)
-    overlap[rest[failed]] = np.nan
-    return overlap, [(int(site[rest[row]]), int(piece[rest[row]]), what) for row, what in hard]
+    return inside, rest, *intersections(sites[rest], others[rest])
+
+
+def shared_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: int = 1) -> Geometries:
+    """
+    Build the shapes that sites share with features, pair by pair.
+
+    Parameters
+    ----------
+    sites
+        In the analysis CRS.
+    feature
+        Position of a feature for each.
+    layer
+        A polygon layer.
+    workers
+        Threads.
+
+    Returns
+    -------
+    ndarray
+        A geometry a pair.
+    """
+    with layer.lock:
+        row, piece = layer.everything.tree.query(sites)
+        mine = layer.owner[piece] == feature[row]
+        row, piece = row[mine], piece[mine]
+        order = np.lexsort((row, piece))
+        row, piece = row[order], piece[order]
+        parts = np.full(len(row), None, dtype=object)
+
+        def cut(part: slice) -> None:
+            inside, rest, shared, _ = _shared(sites[row[part]], layer.pieces, piece[part])
+            mine = np.where(inside, sites[row[part]], None)
+            mine[rest] = shared
+            parts[part] = mine
+
+        in_threads(cut, _piece_cuts(piece, workers), workers)
+    there = np.flatnonzero(~(shapely.is_missing(parts) | shapely.is_empty(parts)))
+    there = there[np.lexsort((piece[there], row[there]))]
+    return grouped_union(parts[there], row[there], len(sites))
+
+
+def grouped_union(parts: Geometries, group: Ints, groups: int) -> Geometries:
+    """Union of the parts of each group; empty where a group has none."""
+    order = np.argsort(group, kind="stable")
+    parts, group = parts[order], group[order]
+    starts = np.searchsorted(group, np.arange(groups + 1))
+    out = np.full(groups, shapely.Polygon(), dtype=object)
+    single = np.flatnonzero(np.diff(starts) == 1)
+    out[single] = parts[starts[single]]
+    for row in np.flatnonzero(np.diff(starts) > 1):
+        out[row] = shapely.union_all(parts[starts[row] : starts[row + 1]])
+    return out
 
 
 def intersections(a: Geometries, b: Geometries) -> tuple[Geometries, list[tuple[int, str]]]:

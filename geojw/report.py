@@ -274,17 +274,9 @@ def overlap_shapes(
         index = layers[str(name)].index
         features = index.features.index.get_indexer(group["feature_id"])
         geometries = np.asarray(sites.geometry.loc[group["site_id"]].values, dtype=object)
-        out[group.index.to_numpy()] = [
-            _shared(shape, index, feature) for shape, feature in zip(geometries, features, strict=True)
-        ]
+        shared = overlay.shared_shapes(geometries, features, index, overlay.default_workers())
+        out[group.index.to_numpy()] = shared
     return out
-
-
-def _shared(shape: shapely.Geometry, index: overlay.LayerIndex, feature: int) -> shapely.Geometry:
-    near = index.everything.tree.query(shape, predicate="intersects")
-    near = np.sort(near[index.owner[near] == feature])
-    parts, _ = overlay.intersections(np.full(len(near), shape, dtype=object), index.pieces[near])
-    return shapely.union_all(parts)
 
 
 # ---------------------------------------------------------------------------------------------- tables
@@ -347,7 +339,9 @@ class _Table:
             return pa.array(cells.to_numpy(dtype=float), kind, from_pandas=True)
         if pa.types.is_boolean(kind):
             return pa.array(cells.to_numpy(dtype=bool), kind)
-        texts = pa.array([_word(value) for value in cells], pa.string())
+        codes, unique = pd.factorize(cells, use_na_sentinel=False)
+        words = pa.array([_word(value) for value in unique], pa.string())
+        texts = words.take(pa.array(codes))  # two cells may be one word: the dictionary is made anew
         return texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts
 
     def close(self) -> None:
