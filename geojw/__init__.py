@@ -1,5 +1,5 @@
 """
-geojw: may this project be built here, on what legal basis, how sure are we, and what would have to change?
+Screen project sites: may this be built here, on what legal basis, how sure are we, what would have to change.
 
 Examples
 --------

@@ -182,17 +182,10 @@ def match_member(value: str, wanted: tuple[str | bool, ...], spec: Attribute, *,
     """
     if not value:
         return UNKNOWN
-    truths = tuple(item for item in wanted if isinstance(item, bool))
-    if spec.type == "boolean" or truths:
-        folded = value.casefold()
-        if folded in _TRUE or folded in _FALSE:
-            return TRUE if (folded in _TRUE) in _as_truths(wanted) else FALSE
-        if spec.type == "boolean" or len(truths) == len(wanted):
-            return UNKNOWN
-    patterns = tuple(item for item in wanted if isinstance(item, str))
-    if numeric and _lost_zeros(value, patterns, spec):
-        return UNKNOWN
-    if spec.codes and not listed(value, spec.codes):
+    if spec.type == "boolean" or any(isinstance(item, bool) for item in wanted):
+        return _match_truth(value.casefold(), wanted)
+    patterns = tuple(str(item) for item in wanted)
+    if (numeric and _lost_zeros(value, patterns, spec)) or (spec.codes and not listed(value, spec.codes)):
         return UNKNOWN
     if listed(value, patterns):
         return TRUE
@@ -200,10 +193,12 @@ def match_member(value: str, wanted: tuple[str | bool, ...], spec: Attribute, *,
     return UNKNOWN if is_code and _is_coarser(value, patterns) else FALSE
 
 
-def _as_truths(wanted: tuple[str | bool, ...]) -> set[bool]:
-    out = {item for item in wanted if isinstance(item, bool)}
-    words = {item.casefold() for item in wanted if isinstance(item, str)}
-    return out | ({True} if words & _TRUE else set()) | ({False} if words & _FALSE else set())
+def _match_truth(word: str, wanted: tuple[str | bool, ...]) -> int:
+    """Match yes or no; any other word is unknown."""
+    if word not in _TRUE | _FALSE:
+        return UNKNOWN
+    words = {text_of(item).casefold() for item in wanted}
+    return TRUE if words & (_TRUE if word in _TRUE else _FALSE) else FALSE
 
 
 def match_cells(cells: pd.Series, wanted: tuple[str | bool, ...], spec: Attribute) -> Three:
@@ -231,9 +226,7 @@ def match_cells(cells: pd.Series, wanted: tuple[str | bool, ...], spec: Attribut
 
 def _match_cell(cell: object, wanted: tuple[str | bool, ...], spec: Attribute) -> int:
     numeric = isinstance(cell, (int, float, np.integer, np.floating)) and not isinstance(cell, bool)
-    members = [
-        text_of(part) for part in text_of(cell).split(";") if part.strip()
-    ]  # "a;" is the set of a alone
+    members = [text_of(part) for part in text_of(cell).split(";") if part.strip()]  # "a;" is the set of a alone
     return max((match_member(m, wanted, spec, numeric=numeric) for m in members), default=UNKNOWN)
 
 

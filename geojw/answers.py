@@ -229,9 +229,7 @@ class OnLayer:
     @cached_property
     def _sliver_limit(self) -> Floats:
         zone, shapes = self.batch.pack.zone, self.shapes
-        absolute = np.select(
-            [shapes.dimension == AREA, shapes.dimension == LINE], [zone.sliver_m2, zone.sliver_m], 0.0
-        )
+        absolute = np.select([shapes.dimension == AREA, shapes.dimension == LINE], [zone.sliver_m2, zone.sliver_m], 0.0)
         return np.minimum(absolute, np.where(shapes.dimension > POINT, SLIVER_SHARE * shapes.size, 0.0))
 
     def _counts(self, part: Floats) -> Bools:
@@ -240,18 +238,18 @@ class OnLayer:
 
     def _found(self, part: Floats, test: Test) -> Floats:
         """Give the part that may be a sliver: what is inside, or for absence tests what is outside."""
-        return part if test.is_presence else self.shapes.size - part
+        return part if test.is_presence else np.asarray(self.shapes.size - part)
 
     def _is_sliver(self, part: Floats, test: Test) -> Bools:
         found = self._found(part, test)
         written = np.where(self.shapes.dimension == AREA, WRITTEN_M2, WRITTEN_M) / 2.0
-        return (found > written) & ~self._counts(found)
+        return np.asarray((found > written) & ~self._counts(found), dtype=bool)
 
     def _tested(self, part: Floats, test: Test) -> Floats:
         """Give the figure that the test sees: slivers count as nothing, shares are shares."""
         nothing = 0.0 if test.is_presence else self.shapes.size
         part = np.where(self._counts(self._found(part, test)), part, nothing)
-        return part / self.shapes.size if test.measure == "overlap_share" else part
+        return np.asarray(part / self.shapes.size if test.measure == "overlap_share" else part)
 
     # -- overlap ----------------------------------------------------------------------------------
 
@@ -285,9 +283,7 @@ class OnLayer:
         n = len(self.shapes)
         nothing, no, blank = np.full(n, np.nan), np.zeros(n, dtype=bool), np.full(n, "", dtype=object)
         measure, why = natural_measures(rule, self.row, self.shapes), np.full(n, "layer_kind", dtype=object)
-        return Answer(
-            np.full(n, UNKNOWN, dtype=np.int8), nothing, nothing, blank, no, no, measure, blank, why
-        )
+        return Answer(np.full(n, UNKNOWN, dtype=np.int8), nothing, nothing, blank, no, no, measure, blank, why)
 
     def _between(self, selection: Selection, test: Test) -> Floats:
         """Overlap with the union of a selection; measured without shortcuts where it lies at a limit."""
@@ -318,8 +314,8 @@ class OnLayer:
         there and could only be lost by growing it.
         """
         firm = np.zeros(len(self.shapes), dtype=bool)
-        for rows, (part, selection), grown in ((found, low, False), (~found, high, True)):
-            rows = np.flatnonzero(rows & (verdict != UNKNOWN) & ~np.isnan(self.batch.accuracy_m))
+        for side, (part, selection), grown in ((found, low, False), (~found, high, True)):
+            rows = np.flatnonzero(side & (verdict != UNKNOWN) & ~np.isnan(self.batch.accuracy_m))
             accuracy = self.data.accuracy_m
             if not rows.size or np.isnan(accuracy[selection.kept]).any():
                 continue
@@ -353,9 +349,7 @@ class OnLayer:
             inside = np.flatnonzero(found & (shapes.dimension == POINT))
             chunks, _, tree = perhaps.edges if inside.size else (np.zeros(0), None, None)
             if tree is not None and len(chunks):
-                depth = tree.query_nearest(
-                    shapes.geometries[inside], return_distance=True, all_matches=False
-                )[1]
+                depth = tree.query_nearest(shapes.geometries[inside], return_distance=True, all_matches=False)[1]
                 margin[inside], unit[inside] = -sign * depth, "m"
         margin[verdict == UNKNOWN] = np.nan
         return margin, unit
@@ -395,9 +389,7 @@ class OnLayer:
 
     def _nearest(self, selection: Selection, rows: Ints) -> nearness.Nearest:
         """Find the nearest features; raise where they may lie beyond what was read."""
-        found = nearness.nearest(
-            self.shapes.take(rows), selection, self.batch.analysis, self.batch.workers
-        )
+        found = nearness.nearest(self.shapes.take(rows), selection, self.batch.analysis, self.batch.workers)
         if self.data.reach_m is not None and np.any(found.distance_m > self.data.reach_m * 0.999):
             raise BeyondError
         return found
@@ -407,14 +399,10 @@ class OnLayer:
         rows = np.arange(n)
         sure_ones, maybe_ones = kept.certain & ~self.data.adrift, kept.possible
         near = self._nearest(self.data.index.select(maybe_ones), rows)
-        sure = (
-            near
-            if np.array_equal(sure_ones, maybe_ones)
-            else self._nearest(self.data.index.select(sure_ones), rows)
-        )
+        sure = near if np.array_equal(sure_ones, maybe_ones) else self._nearest(self.data.index.select(sure_ones), rows)
         low, feature = sure.distance_m.copy(), sure.feature.copy()
         for one in np.flatnonzero(kept.certain & self.data.adrift):
-            far = self._farthest(one, np.full(n, test.value))
+            far = self._farthest(int(one), np.full(n, test.value))
             feature = np.where(far < low, one, feature)
             low = np.minimum(low, far)
         verdict = _both(test.holds(low), test.holds(near.distance_m))
@@ -431,9 +419,7 @@ class OnLayer:
         )  # fmt: skip
 
     def _farthest(self, feature: int, within_m: Floats) -> Floats:
-        return nearness.farthest_m(
-            self.shapes, self.data.index.geometries[feature], within_m, self.batch.analysis
-        )
+        return nearness.farthest_m(self.shapes, self.data.index.geometries[feature], within_m, self.batch.analysis)
 
     def _firm_distance(self, test: Test, kept: Kept, found: Bools) -> Bools:
         """Whether the find or its absence survives the accuracy of every feature and of the site."""
@@ -452,10 +438,11 @@ class OnLayer:
                     (maybe if alike else self._nearest(self.data.index.select(surely), rows).distance_m) + u,
                 )
             for feature in np.flatnonzero(kept.certain & adrift & same):
-                most = np.minimum(most, self._farthest(feature, test.value - u - np.nan_to_num(site)) + u)
+                most = np.minimum(most, self._farthest(int(feature), test.value - u - np.nan_to_num(site)) + u)
         near: Callable[[Floats], Any] = test.holds if test.is_presence else lambda d: ~test.holds(d)
         all_known = not np.isnan(accuracy[kept.possible]).any()
-        return np.where(found, near(most + site), ~near(least - site) & all_known) & ~np.isnan(site)
+        firm = np.where(found, near(most + site), ~near(least - site) & all_known)
+        return np.asarray(firm & ~np.isnan(site), dtype=bool)
 
 
 def _both(low: Bools, high: Bools) -> Three:

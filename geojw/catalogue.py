@@ -223,7 +223,5 @@ def _keys_at(kind: Any, loc: tuple[str | int, ...]) -> list[str]:  # noqa: ANN40
     for part in loc:
         fields = getattr(kind, "__pydantic_fields__", None)
         kind = fields[part].annotation if fields and part in fields else kind
-        kind = next(
-            (arm for arm in getattr(kind, "__args__", ()) if hasattr(arm, "__pydantic_fields__")), kind
-        )
+        kind = next((arm for arm in getattr(kind, "__args__", ()) if hasattr(arm, "__pydantic_fields__")), kind)
     return list(getattr(kind, "__pydantic_fields__", ()))

@@ -116,9 +116,7 @@ def main() -> None:
 @_on
 @_out("out")
 @click.option("--id", "id_column", metavar="COLUMN", help="项目编号列 / column of the site ids")
-@click.option(
-    "--layer", "table", metavar="NAME", help="文件中的哪个图层 / which layer of a file with several"
-)
+@click.option("--layer", "table", metavar="NAME", help="文件中的哪个图层 / which layer of a file with several")
 @click.option("--crs", metavar="EPSG:CODE", help="文件未注明时的坐标系 / CRS of files that state none")
 @click.option("--format", "kind", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
 @click.option(
@@ -136,9 +134,7 @@ def main() -> None:
 @click.option("--no-map", is_flag=True, help="不生成 map.html / no map.html")
 @click.option("--all-geometry", is_flag=True, help="输出全部图形 / write the geometry of clear sites too")
 @click.option("--workers", type=click.IntRange(1), help="线程数 / threads; changes no result")
-@click.option(
-    "--batch", type=click.IntRange(1), default=20_000, show_default=True, help="每批项目数 / sites at a time"
-)
+@click.option("--batch", type=click.IntRange(1), default=20_000, show_default=True, help="每批项目数 / sites at a time")
 @_lang
 @_quiet
 @_told
@@ -194,9 +190,7 @@ def _screen(
     _print_summary(console, summary, lang)
     console.print(Text(say("run.written", lang, out=out), "bold"))
     if fail_on is not None and (count := summary.not_below(fail_on)):
-        console.print(
-            Text(say("run.fail_on", lang, count=count, effect=say(f"verdict.{fail_on}", lang)), "bold red")
-        )
+        console.print(Text(say("run.fail_on", lang, count=count, effect=say(f"verdict.{fail_on}", lang)), "bold red"))
         return FAILED_ON
     if summary.failed and not as_demo:
         return LAYER_FAILED
@@ -239,9 +233,7 @@ class _Bar:
         task = self.bar.add_task(say("run.reading", self.lang), total=None)
 
         def tell(phase: str, done: int, of: int) -> None:
-            self.bar.update(
-                task, description=say(f"run.{phase}", self.lang), completed=done, total=max(of, 1)
-            )
+            self.bar.update(task, description=say(f"run.{phase}", self.lang), completed=done, total=max(of, 1))
 
         return tell
 
@@ -259,9 +251,7 @@ def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: 
     left = summary.screened - len(summary.worst)
     if left > 0:
         console.print(say("run.more_rows", lang, count=f"{left:,}"))
-    tally = "  ".join(
-        f"{say(f'verdict.{word}', lang)} {count:,}" for word, count in sorted(summary.verdicts.items())
-    )
+    tally = "  ".join(f"{say(f'verdict.{word}', lang)} {count:,}" for word, count in sorted(summary.verdicts.items()))
     rejected = summary.read - summary.screened
     console.print(
         say(
@@ -301,7 +291,7 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
             else f"{say(f'verdict.{row.at_least}', lang)} … {say(f'verdict.{row.at_most}', lang)}"
         )
         sure = say(f"certainty.{row.certainty}", lang) if row.certainty else ""
-        area = f"{row.area_mu:,.2f}" if row.area_mu == row.area_mu else ""  # noqa: PLR0124 - NaN
+        area = f"{row.area_mu:,.2f}" if row.area_mu == row.area_mu else ""
         table.add_row(
             Text(row.site_id), Text(row.name), Text(row.verdict_text, STYLE[row.verdict]), sure, span,
             row.decided_by.replace(";", " "), area,

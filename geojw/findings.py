@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 
 from geojw.access_list import (
-    EFFECTS, FALSE, TRUE, UNKNOWN, Rule, Three, match_sites, text_of,
+    EFFECTS,
+    FALSE,
+    TRUE,
+    UNKNOWN,
+    Rule,
+    Three,
+    match_sites,
+    text_of,
 )  # fmt: skip
 from geojw.answers import Answer, Batch, LayerData, OnLayer, Texts, natural_measures
 from geojw.catalogue import Layer
@@ -140,9 +147,7 @@ class LayerFindings:
         missing = np.full(n, "", dtype=object)
         stricter = np.zeros(n, dtype=np.int64)
         for proof in rule.proofs:
-            shown, _ = match_sites(
-                self.batch.attributes, {proof.key: (True,)}, self.batch.pack.zone.attributes
-            )
+            shown, _ = match_sites(self.batch.attributes, {proof.key: (True,)}, self.batch.pack.zone.attributes)
             stricter = np.where(shown == FALSE, np.maximum(stricter, EFFECTS.index(proof.if_false)), stricter)
             open_ = shown == UNKNOWN
             missing[open_] = [f"{old};{proof.key}" if old else proof.key for old in missing[open_]]
@@ -153,11 +158,7 @@ class LayerFindings:
 
     def _basis(self, rule: Rule) -> str:
         lang, checked = self.batch.lang, rule.basis.in_force_checked
-        force = (
-            say("basis.unchecked", lang)
-            if checked is None
-            else say("basis.checked", lang, day=checked.isoformat())
-        )
+        force = say("basis.unchecked", lang) if checked is None else say("basis.checked", lang, day=checked.isoformat())
         return " ".join(part for part in (rule.basis.title, rule.basis.article, force) if part)
 
     def _remedies(
@@ -215,9 +216,7 @@ class LayerFindings:
         out = np.full(len(outcome), "", dtype=object)
         columns = {key: self.batch.pack.attribute(key).column or key for key in sorted(rule.unless)}
         for row in np.flatnonzero(outcome == "lifted"):
-            said = [
-                f"{key}={text_of(self.batch.attributes[column].iloc[row])}" for key, column in columns.items()
-            ]
+            said = [f"{key}={text_of(self.batch.attributes[column].iloc[row])}" for key, column in columns.items()]
             out[row] = say("claimed", self.batch.lang, pairs=", ".join(said))
         return out
 
@@ -255,21 +254,17 @@ class LayerFindings:
         for rule, frame in zip(rules, findings, strict=True):
             if rule.test.is_distance:
                 near = frame[frame["feature_ids"] != ""]
-                site = pd.Index(self.batch.ids).get_indexer(near["site_id"])
+                site = pd.Index(self.batch.ids).get_indexer(pd.Index(near["site_id"]))
                 figures = {"distance_m": near["value"].to_numpy(dtype=float)}
                 ruled = np.full(len(near), rule.id, dtype=object)
-                out.append(
-                    self._overlap_rows(site, near["feature_ids"].to_numpy(dtype=object), ruled, figures)
-                )
+                out.append(self._overlap_rows(site, near["feature_ids"].to_numpy(dtype=object), ruled, figures))
         return out
 
     def _shared(self, rules: Sequence[Rule]) -> pd.DataFrame:
         assert self.on_layer is not None  # noqa: S101 - overlaps() asks only layers that were read
         pairs, shapes, ids = self.on_layer.pairs, self.batch.shapes, self.on_layer.data.ids
         keeps = {rule.id: self.on_layer.kept(rule).possible for rule in rules}
-        by = np.array(
-            [";".join(sorted(r for r, k in keeps.items() if k[f])) for f in range(len(ids))], dtype=object
-        )
+        by = np.array([";".join(sorted(r for r, k in keeps.items() if k[f])) for f in range(len(ids))], dtype=object)
         rows = pairs.overlap > 0.0
         site, feature, overlap = pairs.site[rows], pairs.feature[rows], pairs.overlap[rows]
         dimension = shapes.dimension[site]
@@ -280,9 +275,7 @@ class LayerFindings:
         }
         return self._overlap_rows(site, ids[feature], by[feature], figures)
 
-    def _overlap_rows(
-        self, site: Ints, feature: Texts, rules: Texts, figures: dict[str, Floats]
-    ) -> pd.DataFrame:
+    def _overlap_rows(self, site: Ints, feature: Texts, rules: Texts, figures: dict[str, Floats]) -> pd.DataFrame:
         frame: dict[str, object] = {
             "site_id": self.batch.ids[site], "layer": self.name, "feature_id": feature, "rules": rules,
             "data": self.data_words(None),

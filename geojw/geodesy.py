@@ -97,9 +97,7 @@ class AnalysisCRS:
             How much farther from the centre the distances may lead, in metres.
         """
         corners = np.abs(shapely.bounds(geometries))
-        far_m = (
-            np.hypot(np.fmax(corners[:, 0], corners[:, 2]), np.fmax(corners[:, 1], corners[:, 3])) + reach_m
-        )
+        far_m = np.hypot(np.fmax(corners[:, 0], corners[:, 2]), np.fmax(corners[:, 1], corners[:, 3])) + reach_m
         # Spherical LAEA stretches by at most c^2/8 at angular distance c; twice that, and 5e-6 for the ellipsoid.
         return np.asarray(5e-6 + (far_m / _EARTH_RADIUS_M) ** 2 / 4.0)
 

@@ -23,12 +23,15 @@ from pyproj import CRS
 from geojw import access_list
 from geojw.errors import Fault, LayerError, SitesError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, densify, read_crs
-from geojw.overlay import Bools
+from geojw.overlay import AREA, LINE, Bools
 from geojw.pieces import Ints
 from geojw.screening import REJECTED
 
 READ_ERRORS = (DataSourceError, DataLayerError, FileCRSError, UnicodeDecodeError)
 """What the reader raises for a file that it cannot read."""
+
+COLLECTION = 7
+"""Type number of a mixed geometry."""
 
 FARTHEST_M = 2_000_000.0
 """A site farther from the zone's centre is a mistake of coordinates, and could not be measured."""
@@ -39,15 +42,14 @@ FARTHEST_M = 2_000_000.0
 def file_info(
     path: Path, table: str | None, encoding: str | None, error: type[LayerError | SitesError]
 ) -> dict[str, Any]:
+    """Give what a file says of itself; raise `error` if it cannot be read or has several tables and none is named."""
     try:
         tables = [str(item[0]) for item in pyogrio.list_layers(path)]
         if table is None and len(tables) > 1:
             raise error([Fault("several_tables", path.name, {"known": ", ".join(tables)})])
         if table is not None and table not in tables:
             raise error([Fault("table_unknown", path.name, {"table": table, "known": ", ".join(tables)})])
-        info: dict[str, Any] = pyogrio.read_info(
-            path, layer=table or 0, encoding=encoding, force_feature_count=True
-        )
+        info: dict[str, Any] = pyogrio.read_info(path, layer=table or 0, encoding=encoding, force_feature_count=True)
     except READ_ERRORS as problem:
         raise error([Fault("unreadable", path.name, {"error": short(problem)})]) from None
     return info
@@ -88,14 +90,14 @@ def in_analysis(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[
     """Repair copies in the CRS of delivery and project them; what is lost comes back empty."""
     flat = shapely.force_2d(geometry)
     missing = shapely.is_missing(flat) | ~_finite(flat)
-    flat = np.where(missing, shapely.Polygon(), flat)
+    flat[missing] = shapely.Polygon()
     invalid = ~shapely.is_valid(flat)
     why = np.full(len(flat), "", dtype=object)
     why[invalid] = shapely.is_valid_reason(flat[invalid])
     fixed = flat.copy()
     fixed[invalid] = [_made_valid(shape) for shape in flat[invalid]]
     shapes = analysis.project(fixed, crs)
-    shapes = np.where(_finite(shapes), shapes, shapely.Polygon())
+    shapes[~_finite(shapes)] = shapely.Polygon()
     bent = np.flatnonzero(~shapely.is_valid(shapes))  # thin shapes may cross themselves once projected
     shapes[bent] = [_made_valid(shape) for shape in shapes[bent]]
     raw = flat.copy()
@@ -106,9 +108,7 @@ def in_analysis(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[
 
 
 def _finite(geometry: Geometries) -> Bools:
-    return np.asarray(
-        shapely.is_empty(geometry) | np.isfinite(shapely.bounds(geometry)).all(axis=1), dtype=bool
-    )
+    return np.asarray(shapely.is_empty(geometry) | np.isfinite(shapely.bounds(geometry)).all(axis=1), dtype=bool)
 
 
 def _made_valid(shape: shapely.Geometry) -> shapely.Geometry:
@@ -190,9 +190,7 @@ class _File:
         except READ_ERRORS as problem:
             raise SitesError([Fault("unreadable", self.path.name, {"error": short(problem)})]) from None
         if len(frame) != stop - start:
-            raise SitesError(
-                [Fault("rows_changed", self.path.name, {"got": len(frame), "wanted": stop - start})]
-            )
+            raise SitesError([Fault("rows_changed", self.path.name, {"got": len(frame), "wanted": stop - start})])
         frame = frame.set_crs(self.crs, allow_override=True)
         if frame.geometry.name != "geometry":
             frame = frame.rename_geometry("geometry")
@@ -211,18 +209,14 @@ def _ids(path: Path, table: str | None, column: str | None, count: int) -> np.nd
         except READ_ERRORS as problem:
             raise SitesError([Fault("unreadable", path.name, {"error": short(problem)})]) from None
         cells = list(frame[column])
-    return np.array(
-        [access_list.text_of(v) or f"{path.stem}-{n}" for n, v in enumerate(cells, 1)], dtype=object
-    )
+    return np.array([access_list.text_of(v) or f"{path.stem}-{n}" for n, v in enumerate(cells, 1)], dtype=object)
 
 
 def _column(fields: Sequence[str], key: str, asked: str | None, path: Path) -> str | None:
     """Find a column by the name asked for or a known alias."""
     if asked is not None:
         if asked not in fields:
-            raise SitesError(
-                [Fault("site_id_column", path.name, {"column": asked, "known": ", ".join(fields)})]
-            )
+            raise SitesError([Fault("site_id_column", path.name, {"column": asked, "known": ", ".join(fields)})])
         return asked
     there = {str(column).casefold(): str(column) for column in reversed(fields)}
     return next((there[a.casefold()] for a in _aliases()[key] if a.casefold() in there), None)
@@ -378,14 +372,15 @@ def sites_of(frame: gpd.GeoDataFrame) -> Sites:
 def _rejected(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     reasons = [
         Fault(key, f"{source}, {row}", {"id": name})
-        for key, source, row, name in zip(
-            keys, rows.get("_source", ()), rows.get("_row", ()), rows.index, strict=True
-        )
+        for key, source, row, name in zip(keys, rows.get("_source", ()), rows.get("_row", ()), rows.index, strict=True)
     ]
-    values = {"source": rows["_source"], "row": rows["_row"], "site_id": rows.index, "reason": reasons}
-    return pd.DataFrame(
-        {key: list(value) for key, value in values.items()}, columns=list(REJECTED), dtype=object
-    )
+    values = {
+        "source": list(rows["_source"]),
+        "row": list(rows["_row"]),
+        "site_id": list(rows.index),
+        "reason": reasons,
+    }
+    return pd.DataFrame(values, columns=list(REJECTED), dtype=object)
 
 
 def place(sites: Sites, analysis: AnalysisCRS) -> Sites:
@@ -414,26 +409,22 @@ def place(sites: Sites, analysis: AnalysisCRS) -> Sites:
             "repaired",
             f"{frame['_source'].iloc[r]}, {frame['_row'].iloc[r]} ({frame.index[r]})",
             {"why": bad.why[r], "area": f"{bad.changed_m2[r]:.4g}"},
-        )  # fmt: skip
+        )
         for r in np.flatnonzero(bad.invalid & ~refused)
     )
     kept = frame[~refused].drop(columns=["_source", "_row"])
     placed = kept.set_geometry(gpd.GeoSeries(shapes[~refused], index=kept.index, crs=analysis.crs))
-    rejected = pd.concat(
-        [sites.rejected, _rejected(frame[refused], list(reasons[refused]))], ignore_index=True
-    )
-    return Sites(
-        placed, rejected.sort_values(["source", "row"], ignore_index=True), (*sites.remarks, *remarks)
-    )
+    rejected = pd.concat([sites.rejected, _rejected(frame[refused], list(reasons[refused]))], ignore_index=True)
+    return Sites(placed, rejected.sort_values(["source", "row"], ignore_index=True), (*sites.remarks, *remarks))
 
 
 def _refusals(raw: Geometries, shapes: Geometries) -> list[str]:
     """Give for each site the reason why it cannot be screened, or nothing."""
     missing = shapely.is_missing(raw) | shapely.is_empty(raw)
-    mixed = shapely.get_type_id(raw) == 7
+    mixed = shapely.get_type_id(raw) == COLLECTION
     lost = shapely.is_empty(shapes)
-    flat = (shapely.get_dimensions(shapes) == 2) & (shapely.area(shapes) == 0.0)
-    short_line = (shapely.get_dimensions(shapes) == 1) & (shapely.length(shapes) == 0.0)
+    flat = (shapely.get_dimensions(shapes) == AREA) & (shapely.area(shapes) == 0.0)
+    short_line = (shapely.get_dimensions(shapes) == LINE) & (shapely.length(shapes) == 0.0)
     far = np.fmax.reduce(np.abs(shapely.bounds(shapes)), axis=1, initial=0.0) > FARTHEST_M
     keys = np.select(
         [missing, mixed, lost, flat | short_line, far],

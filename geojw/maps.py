@@ -376,13 +376,9 @@ def _rings(layer: MapLayer, geometries: Geometries) -> Iterable[dict[str, Any]]:
         else:
             west, south, east, north = shapely.total_bounds(chosen)
             local = AnalysisCRS((west + east) / 2, (south + north) / 2)
-            reach = shapely.buffer(
-                local.project(chosen, layer.frame.crs), radius_m, quad_segs=RING_VERTICES // 4
-            )
+            reach = shapely.buffer(local.project(chosen, layer.frame.crs), radius_m, quad_segs=RING_VERTICES // 4)
             outline = local.to_geographic(np.array([shapely.union_all(reach).boundary]))
-            lines = [
-                shapely.get_coordinates(line) for line in shapely.get_parts(shapely.simplify(outline, _STEP))
-            ]
+            lines = [shapely.get_coordinates(line) for line in shapely.get_parts(shapely.simplify(outline, _STEP))]
         yield from ({"m": radius_m, "at": line[:, ::-1].round(DECIMALS).tolist()} for line in lines)
 
 

@@ -35,9 +35,7 @@ class Nearest:
     away: Floats
 
 
-def nearest(
-    shapes: Shapes, selection: Selection, analysis: AnalysisCRS, workers: int = 1
-) -> Nearest:
+def nearest(shapes: Shapes, selection: Selection, analysis: AnalysisCRS, workers: int = 1) -> Nearest:
     """
     Find the nearest kept feature of each site.
 
@@ -183,9 +181,7 @@ def moved_overlap(
     if not len(chunks):
         return out
     rows = np.unique(tree.query(shapes.geometries, predicate="dwithin", distance=reach)[0])
-    rows = rows[
-        (reach[rows] > 0.0) & ((overlap[rows] < shapes.size[rows]) if grown else (overlap[rows] > 0.0))
-    ]
+    rows = rows[(reach[rows] > 0.0) & ((overlap[rows] < shapes.size[rows]) if grown else (overlap[rows] > 0.0))]
 
     def measure(part: slice) -> None:
         mine = rows[part]
@@ -233,7 +229,8 @@ def _windowed(pieces: Geometries, windows: Floats) -> Geometries:
         except shapely.GEOSException:
             out[row] = None
     bad = rows[~shapely.is_valid(out[rows])]
-    out[bad] = intersections(pieces[bad], shapely.box(*windows[bad].T))[0]
+    boxes = np.asarray(shapely.box(*windows[bad].T), dtype=object)
+    out[bad] = intersections(pieces[bad], boxes)[0]
     return out
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from threading import RLock
 
 import geopandas as gpd
@@ -219,10 +220,9 @@ class Selection:
         return shapely.union_all(self.layer.geometries[self.kept])
 
     @cached_property
-    def outline(self) -> tuple[Geometries, shapely.STRtree]:
-        """The outline of the union, in short chunks, and their tree."""
-        chunks, _ = chunked(np.array([shapely.boundary(self.union)], dtype=object))
-        return chunks, _tree(chunks)
+    def outline(self) -> shapely.STRtree:
+        """The outline of the union, in short chunks, as a tree."""
+        return _tree(chunked(np.array([shapely.boundary(self.union)], dtype=object))[0])
 
 
 def _tree(geometries: Geometries) -> shapely.STRtree:
@@ -251,7 +251,7 @@ def runs(*keys: Ints) -> Ints:
 
 def in_threads(work: Callable[[slice], None], cuts: Sequence[int], workers: int) -> None:
     """Run `work` on the slices between the cuts; results must not depend on which thread does what."""
-    slices = [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if b > a]
+    slices = [slice(a, b) for a, b in pairwise(cuts) if b > a]
     if workers <= 1 or len(slices) <= 1:
         for part in slices:
             work(part)
@@ -305,9 +305,7 @@ def _piece_cuts(piece: Ints, workers: int) -> list[int]:
     return [int(cut) for cut in starts[np.arange(8 * workers + 1) * (len(starts) - 1) // (8 * workers)]]
 
 
-def _overlaps(
-    shapes: Shapes, site: Ints, pieces: Geometries, piece: Ints
-) -> tuple[Floats, list[tuple[int, int, str]]]:
+def _overlaps(shapes: Shapes, site: Ints, pieces: Geometries, piece: Ints) -> tuple[Floats, list[tuple[int, int, str]]]:
     """Overlap of sites with single pieces, and the pairs that needed a fallback."""
     inside, rest, shared, hard = _shared(shapes.geometries[site], pieces, piece)
     overlap = np.where(inside, shapes.size[site], 0.0)
@@ -370,9 +368,10 @@ def shared_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: 
 
         def cut(part: slice) -> None:
             inside, rest, shared, _ = _shared(sites[row[part]], layer.pieces, piece[part])
-            mine = np.where(inside, sites[row[part]], None)
-            mine[rest] = shared
-            parts[part] = mine
+            built: Geometries = np.full(len(inside), None, dtype=object)
+            built[inside] = sites[row[part]][inside]
+            built[rest] = shared
+            parts[part] = built
 
         in_threads(cut, _piece_cuts(piece, workers), workers)
     there = np.flatnonzero(~(shapely.is_missing(parts) | shapely.is_empty(parts)))
@@ -424,9 +423,7 @@ def intersections(a: Geometries, b: Geometries) -> tuple[Geometries, list[tuple[
     return out, hard
 
 
-def _snapped_intersection(
-    one: shapely.Geometry, other: shapely.Geometry
-) -> tuple[shapely.Geometry | None, str]:
+def _snapped_intersection(one: shapely.Geometry, other: shapely.Geometry) -> tuple[shapely.Geometry | None, str]:
     try:
         a, b = (shapely.make_valid(shapely.set_precision(shape, SNAP_M)) for shape in (one, other))
         return shapely.intersection(a, b), "snapped"
@@ -555,7 +552,7 @@ def union_overlap(shapes: Shapes, pairs: Pairs, selection: Selection) -> Floats:
         again[site[order][1:][same]] = True
     again &= ~np.isnan(total)
     for row in np.flatnonzero(again):
-        total[row] = interior_size(shapes.geometries[row], _local_union(shapes, row, selection))
+        total[row] = interior_size(shapes.geometries[row], _local_union(shapes, int(row), selection))
     return np.minimum(total, shapes.size)
 
 
@@ -621,14 +618,12 @@ class Coverage:
             return np.zeros(len(shapes)), np.ones(len(shapes))
         safe = np.zeros(len(shapes), dtype=bool)
         if self.inside is not None:
-            chunks, tree = self.inside.outline
+            tree = self.inside.outline
             near = np.unique(tree.query(shapes.geometries, predicate="dwithin", distance=by_m * 1.0001)[0])
             safe = self.outside(shapes, workers) == 0.0
             safe[near] = False
         if len(self.holes):
-            holes = shapely.STRtree(self.holes).query(
-                shapes.geometries, predicate="dwithin", distance=by_m * 1.0001
-            )
+            holes = shapely.STRtree(self.holes).query(shapes.geometries, predicate="dwithin", distance=by_m * 1.0001)
             safe |= self.inside is None
             safe[np.unique(holes[0])] = False
         out, size = np.zeros(len(shapes)), np.ones(len(shapes))

@@ -15,6 +15,9 @@ from geojw.errors import Fault, PackError
 
 RowT = TypeVar("RowT", Rule, Target)
 
+HALF_TURN = 180.0
+"""Degrees: the largest longitude; the largest latitude is half of it."""
+
 FILES = ("zone.toml", "catalogue.toml", "access_list.toml", "targets.toml")
 
 
@@ -99,11 +102,7 @@ def load_pack(folder: Path) -> Pack:
 
 
 def _layers(table: dict[str, Any], faults: list[Fault]) -> dict[str, Layer]:
-    faults += [
-        Fault("unknown_key", f"catalogue.toml, {key}", {"known": "layers"})
-        for key in table
-        if key != "layers"
-    ]
+    faults += [Fault("unknown_key", f"catalogue.toml, {key}", {"known": "layers"}) for key in table if key != "layers"]
     read = {
         name: read_row(Layer, row, f"catalogue.toml, layers.{name}", faults)
         for name, row in sorted(_table(table, "layers", "catalogue.toml", faults).items())
@@ -153,9 +152,7 @@ def _layer_faults(layers: Mapping[str, Layer], known: set[str]) -> Iterable[Faul
             continue
         if layer.coverage not in known:
             yield Fault("unknown_layer", f"{at}, coverage", {"layer": layer.coverage})
-        elif (cover := layers.get(layer.coverage)) and (
-            cover.geometry != "polygon" or cover.coverage != UNLIMITED
-        ):
+        elif (cover := layers.get(layer.coverage)) and (cover.geometry != "polygon" or cover.coverage != UNLIMITED):
             yield Fault("bad_coverage", f"{at}, coverage", {"layer": layer.coverage})
 
 
@@ -165,7 +162,7 @@ def _zone_faults(zone: Zone, layers: Mapping[str, Layer], known: set[str]) -> It
     elif (row := layers.get(zone.boundary)) and row.geometry != "polygon":
         yield Fault("boundary_not_polygon", "zone.toml, boundary", {"layer": zone.boundary})
     lon, lat = zone.centre
-    if not (-180.0 <= lon <= 180.0 and -90.0 <= lat <= 90.0):
+    if abs(lon) > HALF_TURN or abs(lat) > HALF_TURN / 2:
         yield Fault("centre_range", "zone.toml, centre", {"lon": lon, "lat": lat})
     for key, spec in zone.attributes.items():
         if (spec.scheme is None) != (spec.scheme_column is None):
@@ -187,25 +184,30 @@ def _rule_faults(
     layer = layers.get(rule.layer)
     if layer and (layer.kind == "raster") != (rule.test.measure == "cover_share"):
         yield Fault("measure_of_kind", f"{at}, test", {"measure": rule.test.measure, "kind": layer.kind})
-    for column, values in rule.where.items():
-        allowed = layer.codes.get(column) if layer else None
+    yield from _value_faults(rule, at, layer, attributes)
+
+
+def _value_faults(rule: Rule, at: str, layer: Layer | None, attributes: Mapping[str, Attribute]) -> Iterable[Fault]:
+    """Find values of a rule that its declared codes do not know."""
+    asked: list[tuple[str, Iterable[str | bool], Iterable[str]]] = []
+    if layer is not None:
+        asked += [(f"where.{column}", values, layer.codes.get(column, ())) for column, values in rule.where.items()]
+    for part, wanted in (("applies", rule.applies), ("unless", rule.unless)):
+        asked += [
+            (f"{part}.{key}", values, attributes[key].codes if key in attributes else ())
+            for key, values in wanted.items()
+        ]
+    for where, values, codes in asked:
         for value in values:
-            if allowed and not _within(value, allowed):
-                yield Fault("value_not_in_codes", f"{at}, where.{column}", {"got": value})
-    for part, asked in (("applies", rule.applies), ("unless", rule.unless)):
-        for key, wanted in asked.items():
-            codes = attributes[key].codes if key in attributes else ()
-            for value in wanted:
-                if codes and isinstance(value, str) and not _within(value, codes):
-                    yield Fault("value_not_in_codes", f"{at}, {part}.{key}", {"got": value})
+            if codes and isinstance(value, str) and not _within(value, codes):
+                yield Fault("value_not_in_codes", f"{at}, {where}", {"got": value})
 
 
 def _within(value: str, codes: Iterable[str]) -> bool:
     """Whether a listed value or prefix can match an allowed one."""
     stem = value.removesuffix("*")
     return any(
-        listed(stem, (code,)) or (value.endswith("*") and code.removesuffix("*").startswith(stem))
-        for code in codes
+        listed(stem, (code,)) or (value.endswith("*") and code.removesuffix("*").startswith(stem)) for code in codes
     )
 
 
@@ -214,9 +216,7 @@ def _ungoverned(rules: Iterable[Rule]) -> Iterable[Fault]:
     rules = [rule for rule in rules if rule.enabled]
     for rule in rules:
         if rule.effect == "prohibit" and rule.unless and not any(_governs(other, rule) for other in rules):
-            yield Fault(
-                "unless_on_prohibit", f"access_list.toml, rule {rule.id}, unless", {"layer": rule.layer}
-            )
+            yield Fault("unless_on_prohibit", f"access_list.toml, rule {rule.id}, unless", {"layer": rule.layer})
 
 
 def _governs(other: Rule, rule: Rule) -> bool:
@@ -224,13 +224,11 @@ def _governs(other: Rule, rule: Rule) -> bool:
     if other is rule or other.layer != rule.layer or other.effect == "inform" or other.unless == rule.unless:
         return False
     if other.in_force.start > rule.in_force.start or (
-        other.in_force.until is not None
-        and (rule.in_force.until is None or other.in_force.until < rule.in_force.until)
+        other.in_force.until is not None and (rule.in_force.until is None or other.in_force.until < rule.in_force.until)
     ):
         return False
     if any(
-        not set(rule.where.get(column, ())) <= set(v) or column not in rule.where
-        for column, v in other.where.items()
+        not set(rule.where.get(column, ())) <= set(v) or column not in rule.where for column, v in other.where.items()
     ):
         return False
     lifted = {**rule.applies, **rule.unless}

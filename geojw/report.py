@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import tempfile
@@ -26,10 +25,10 @@ import shapely
 from pyproj import CRS
 
 from geojw import overlay
-from geojw.errors import Fault, OutputError
-from geojw.geodesy import AnalysisCRS, Floats, Geometries
 from geojw.answers import LayerData
+from geojw.errors import Fault, OutputError
 from geojw.findings import FINDINGS, OVERLAPS
+from geojw.geodesy import AnalysisCRS, Floats, Geometries
 from geojw.screening import REJECTED, VERDICTS, Screening
 
 Format = Literal["csv", "parquet"]
@@ -78,6 +77,8 @@ class Output:
     ----------
     folder
         Where the results go.
+    analysis
+        The CRS of the screenings.
     format
         ``csv`` or ``parquet``.
     lang
@@ -85,6 +86,7 @@ class Output:
     """
 
     folder: Path
+    analysis: AnalysisCRS
     format: Format = "csv"
     lang: str = "zh"
     work: Path = field(init=False)
@@ -139,27 +141,22 @@ class Output:
             self._tables[name].add(frame)
         self._add_shapes(screening, layers, only_not_clear=only_not_clear)
 
-    def _add_shapes(
-        self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool
-    ) -> None:
+    def _add_shapes(self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool) -> None:
         verdicts = screening.verdicts
         if only_not_clear:
             verdicts = verdicts[(verdicts["verdict"] != "clear")]
         shown = screening.sites.geometry.loc[verdicts["site_id"]]
-        analysis = AnalysisCRS(*_centre(screening.sites.crs))
-        self._write_shapes("sites", verdicts, analysis.to_geographic(np.asarray(shown.values, dtype=object)))
+        self._write_shapes("sites", verdicts, self.analysis.to_geographic(np.asarray(shown.values, dtype=object)))
         rows = screening.overlaps[screening.overlaps["site_id"].isin(verdicts["site_id"])]
         rows = rows[rows["overlap_share"].notna()].reset_index(drop=True)
         shapes = overlap_shapes(rows, screening.sites, layers)
-        self._write_shapes("overlaps", rows, analysis.to_geographic(shapes))
+        self._write_shapes("overlaps", rows, self.analysis.to_geographic(shapes))
 
     def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: Geometries) -> None:
-        columns = [column for column in rows.columns if column not in ("data",)] + ["data"]
+        columns = list(rows.columns)
         if self.format == "parquet":
             if name not in self._shapes:
-                self._shapes[name] = _Table(
-                    self.work / f"result_{name}.parquet", columns, "parquet", crs=_WORLD
-                )
+                self._shapes[name] = _Table(self.work / f"result_{name}.parquet", columns, "parquet", crs=_WORLD)
             self._shapes[name].add(rows[columns], shapes)
             return
         if name not in self._shapes:
@@ -207,34 +204,25 @@ class Output:
                 self.work.chmod(0o755)
                 self.work.rename(self.folder)
                 return
-            (self.folder / "passport.json").unlink(
-                missing_ok=True
-            )  # from here on the old result is not whole
+            (self.folder / "passport.json").unlink(missing_ok=True)  # from here on the old result is not whole
             for name in PRODUCTS:
                 if (self.work / name).exists():
                     if name != "passport.json":
-                        os.replace(self.work / name, self.folder / name)
+                        (self.work / name).replace(self.folder / name)
                 else:
                     (self.folder / name).unlink(missing_ok=True)
-            os.replace(self.work / "passport.json", self.folder / "passport.json")
+            (self.work / "passport.json").replace(self.folder / "passport.json")
         except OSError as error:
             raise _unwritable(self.folder, error) from None
 
 
 def _unwritable(folder: Path, error: OSError) -> OutputError:
-    return OutputError(
-        [Fault("out_unwritable", folder.name, {"error": error.strerror or type(error).__name__})]
-    )
-
-
-def _centre(crs: CRS) -> tuple[float, float]:
-    values = {item.name: item.value for item in crs.coordinate_operation.params}
-    return values["Longitude of natural origin"], values["Latitude of natural origin"]
+    return OutputError([Fault("out_unwritable", folder.name, {"error": error.strerror or type(error).__name__})])
 
 
 def _records(rows: pd.DataFrame, shapes: Geometries) -> list[dict[str, Any]]:
     texts = [column for column in rows.columns if column not in NUMBERS]
-    plain = rows.astype({column: object for column in rows.columns})
+    plain = rows.astype(dict.fromkeys(rows.columns, object))
     plain[texts] = plain[texts].map(_word)
     plain = plain.where(plain.notna(), None)
     return [
@@ -249,9 +237,7 @@ def _word(value: object) -> str:
     return "" if value is None or value is pd.NA or value != value else str(value)  # noqa: PLR0124 - NaN
 
 
-def overlap_shapes(
-    rows: pd.DataFrame, sites: gpd.GeoDataFrame, layers: Mapping[str, LayerData]
-) -> Geometries:
+def overlap_shapes(rows: pd.DataFrame, sites: gpd.GeoDataFrame, layers: Mapping[str, LayerData]) -> Geometries:
     """
     Build the shapes that sites share with features, only now that they are to be shown.
 

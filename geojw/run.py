@@ -122,10 +122,7 @@ class Summary:
     def notices(self) -> list[str]:
         """Give what every output must say, the failed layers first."""
         lang, pack, day = self.options.lang, self.pack, self.options.day
-        out = [
-            say("notice.failed", lang, layer=error.text(lang).replace("\n", "; "))
-            for error in self.failed.values()
-        ]
+        out = [say("notice.failed", lang, layer=error.text(lang).replace("\n", "; ")) for error in self.failed.values()]
         if pack.zone.notice is not None:
             out.append(pack.zone.notice.in_(lang))
         rows = {name: pack.layers[name] for name in self.layers_used}
@@ -224,7 +221,7 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
     """
     summary = Summary(zone, options, len(files), remarks=list(files.remarks))
     parts: list[Screening] = []
-    with report.Output(options.out, options.format, options.lang) as output:
+    with report.Output(options.out, zone.analysis, options.format, options.lang) as output:
         for sites in files.batches(options.batch):
             progress("screening", summary.screened, summary.read)
             placed = place(sites, zone.analysis)
@@ -254,9 +251,7 @@ def _page(parts: list[Screening], summary: Summary) -> str:
     analysis = zone.analysis
     verdicts = pd.concat([part.verdicts for part in parts]).set_index("site_id")
     sites = pd.concat([part.sites[["geometry"]] for part in parts])
-    sites = sites.set_geometry(
-        analysis.to_geographic(np.asarray(sites.geometry.values, dtype=object)), crs="EPSG:4490"
-    )
+    sites = sites.set_geometry(analysis.to_geographic(np.asarray(sites.geometry.values, dtype=object)), crs="EPSG:4490")
     sites = sites.join(verdicts)
     read = zone.layers_read()
     layers = [
@@ -289,21 +284,17 @@ def _drawn(zone: Zone, name: str, data: LayerData, lang: str) -> dict[str, Any]:
     row = zone.pack.layers[name]
     features = data.index.features
     allowed = row.audience_columns.get(AUDIENCE)
-    columns = [
-        c for c in features.columns if c != features.geometry.name and (allowed is None or c in allowed)
-    ]
+    columns = [c for c in features.columns if c != features.geometry.name and (allowed is None or c in allowed)]
     shapes = zone.analysis.to_geographic(data.index.geometries)
     source = row.source
     return {
         "id": name,
         "title": row.title.in_(lang),
-        "frame": gpd.GeoDataFrame(
-            features[columns], geometry=gpd.GeoSeries(shapes, features.index, crs="EPSG:4490")
-        ),
+        "frame": gpd.GeoDataFrame(features[columns], geometry=gpd.GeoSeries(shapes, features.index, crs="EPSG:4490")),
         "label": row.label if row.label in columns else None,
         "paint": {key: getattr(row.paint, key) for key in ("colour", "opacity", "weight", "dash", "hatch")},
         "status": row.status,
-        "source": " · ".join((source.publisher, source.date.isoformat(), source.licence)),
+        "source": f"{source.publisher} · {source.date.isoformat()} · {source.licence}",
         "zone": name == zone.pack.zone.boundary,
     }
 

@@ -267,12 +267,7 @@ def _merged_overlaps(table: pd.DataFrame) -> pd.DataFrame:
     if not many.any():
         return table
     how = {column: "first" for column in table.columns if column not in (*key, "rules")}
-    merged = (
-        table[many]
-        .groupby(key, sort=False, observed=True)
-        .agg({**how, "rules": _union_of_lists})
-        .reset_index()
-    )
+    merged = table[many].groupby(key, sort=False, observed=True).agg({**how, "rules": _union_of_lists}).reset_index()
     out = pd.concat([table[~many], merged[table.columns]], ignore_index=True)
     return out.sort_values(key, kind="stable", ignore_index=True)
 
@@ -296,9 +291,7 @@ def _verdicts(findings: pd.DataFrame, batch: Batch) -> pd.DataFrame:
     out["area_planar_m2"] = np.nan
     planar = batch.pack.zone.planar_crs
     if planar is not None and len(shapes):
-        moved = planar_area_m2(
-            shapes.geometries, batch.analysis.crs, read_crs(planar, "zone.toml, planar_crs")
-        )
+        moved = planar_area_m2(shapes.geometries, batch.analysis.crs, read_crs(planar, "zone.toml, planar_crs"))
         out["area_planar_m2"] = np.round(np.where(shapes.dimension == AREA, moved, np.nan), 4)
     words = {word: say(f"verdict.{word}", batch.lang) for word in (*EFFECTS, "undetermined")}
     out["verdict_text"] = out["verdict"].map(words)
@@ -323,9 +316,9 @@ def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
         could_become, lifted, data.
     """
     n = len(ids)
-    site = pd.Index(ids).get_indexer(findings["site_id"])
+    site = np.asarray(pd.Index(ids).get_indexer(pd.Index(findings["site_id"])), dtype=np.int64)
     ranks = {word: rank for rank, word in enumerate(EFFECTS)}
-    rank = findings["effect"].map(ranks).to_numpy(dtype=np.int64)
+    rank = np.asarray(findings["effect"].map(ranks), dtype=np.int64)
     outcome = findings["outcome"].to_numpy(dtype=object)
     rule = findings["rule_id"].to_numpy(dtype=object)
     hit, unknown = outcome == "hit", np.isin(outcome, UNKNOWN_OUTCOMES)
@@ -412,14 +405,10 @@ def _joined_words(site: Ints, cells: pd.Series, n: int) -> Texts:
     """Join cells that are lists themselves; few distinct ones repeat, so a bit stands for each word."""
     codes, unique = pd.factorize(cells)
     words = sorted({word for cell in unique for word in str(cell).split(";") if word})
-    masks = np.array(
-        [sum(1 << words.index(w) for w in str(cell).split(";") if w) for cell in unique], dtype=np.int64
-    )
+    masks = np.array([sum(1 << words.index(w) for w in str(cell).split(";") if w) for cell in unique], dtype=np.int64)
     bits = np.zeros(n, dtype=np.int64)
     if len(codes):
         np.bitwise_or.at(bits, site, masks[codes])
     kinds, code = np.unique(bits, return_inverse=True)
-    texts = np.array(
-        [";".join(w for i, w in enumerate(words) if kind >> i & 1) for kind in kinds], dtype=object
-    )
+    texts = np.array([";".join(w for i, w in enumerate(words) if kind >> i & 1) for kind in kinds], dtype=object)
     return texts[code] if n else np.zeros(0, dtype=object)

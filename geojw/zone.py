@@ -20,13 +20,23 @@ import shapely
 from pyproj import CRS, Transformer
 
 from geojw import access_list, screening
+from geojw.answers import LayerData
 from geojw.catalogue import UNLIMITED, Layer
 from geojw.errors import Fault, LayerError, PackError, SitesError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, read_crs
-from geojw.intake import READ_ERRORS, Sites, file_hash, file_info, in_analysis, place, short, sites_of
+from geojw.intake import (
+    COLLECTION,
+    READ_ERRORS,
+    Sites,
+    file_hash,
+    file_info,
+    in_analysis,
+    place,
+    short,
+    sites_of,
+)
 from geojw.overlay import Bools, Coverage, LayerIndex, Selection
 from geojw.pack import Pack, load_pack
-from geojw.answers import LayerData
 from geojw.screening import Screening
 
 DIMENSION = {"polygon": 2, "line": 1, "point": 0}
@@ -115,7 +125,7 @@ class Zone:
     def _window(self, near: shapely.Geometry | None, reach_m: float, crs: CRS) -> tuple[float, ...] | None:
         if near is None:
             return None
-        x0, y0, x1, y1 = near.bounds
+        x0, y0, x1, y1 = shapely.bounds(near)
         back = Transformer.from_crs(self.analysis.crs, crs, always_xy=True)
         pad = reach_m * 1.001
         return tuple(back.transform_bounds(x0 - pad, y0 - pad, x1 + pad, y1 + pad))
@@ -171,7 +181,7 @@ def _too_small(data: LayerData, near: shapely.Geometry | None, reach_m: float) -
         return False
     if near is None or data.near is None:
         return True
-    return data.reach_m < reach_m or not data.near.covers(near)
+    return data.reach_m < reach_m or not shapely.covers(data.near, near)
 
 
 def _nowhere(analysis: AnalysisCRS) -> Selection:
@@ -298,9 +308,7 @@ def _checked_hash(path: Path, row: Layer) -> str:
     """Hash a layer's file, or all files of a folder such as a FileGDB, and hold it against the catalogue."""
     digest = file_hash(path)
     if row.source.sha256 is not None and digest != row.source.sha256:
-        raise LayerError(
-            [Fault("checksum", row.path, {"wanted": row.source.sha256[:12], "got": digest[:12]})]
-        )
+        raise LayerError([Fault("checksum", row.path, {"wanted": row.source.sha256[:12], "got": digest[:12]})])
     return digest
 
 
@@ -339,9 +347,7 @@ def _check_whole(path: Path, row: Layer) -> None:
 class _Features:
     """The features of one delivered layer on their way into the analysis CRS."""
 
-    def __init__(
-        self, frame: gpd.GeoDataFrame, row: Layer, crs: CRS, analysis: AnalysisCRS, sliver_m2: float
-    ) -> None:
+    def __init__(self, frame: gpd.GeoDataFrame, row: Layer, crs: CRS, analysis: AnalysisCRS, sliver_m2: float) -> None:
         self.row = row
         self.repairs: list[Fault] = []
         frame = frame.set_axis(self._ids(frame), axis=0).sort_index()
@@ -395,13 +401,11 @@ class _Features:
     def _check_kind(self, frame: pd.DataFrame, geometry: Geometries) -> None:
         wanted = DIMENSION[self.row.geometry or "polygon"]
         there = ~(shapely.is_missing(geometry) | shapely.is_empty(geometry))
-        mixed = shapely.get_type_id(geometry) == 7
+        mixed = shapely.get_type_id(geometry) == COLLECTION
         wrong = there & (mixed | (shapely.get_dimensions(geometry) != wanted)) & ~self.adrift
         if wrong.any():
             named = ", ".join(str(i) for i in frame.index[wrong][:5])
-            raise LayerError(
-                [Fault("wrong_kind", self.row.path, {"wanted": self.row.geometry, "features": named})]
-            )
+            raise LayerError([Fault("wrong_kind", self.row.path, {"wanted": self.row.geometry, "features": named})])
 
     def _check_codes(self, frame: pd.DataFrame) -> None:
         for column, codes in self.row.codes.items():
