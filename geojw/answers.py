@@ -29,6 +29,9 @@ NEAR_LIMIT_M2, NEAR_LIMIT_SHARE = 1e-3, 1e-9
 WRITTEN_M2, WRITTEN_M = 1e-4, 1e-3
 """Last digits that the tables show."""
 
+BEND_M = 1e-5
+"""How far two neighbours' projected edges may part where one has a vertex more: the sagitta of 100 m, twice."""
+
 NAMED_FEATURES = 5
 
 
@@ -230,7 +233,8 @@ class OnLayer:
     def _sliver_limit(self) -> Floats:
         zone, shapes = self.batch.pack.zone, self.shapes
         absolute = np.select([shapes.dimension == AREA, shapes.dimension == LINE], [zone.sliver_m2, zone.sliver_m], 0.0)
-        return np.minimum(absolute, np.where(shapes.dimension > POINT, SLIVER_SHARE * shapes.size, 0.0))
+        share = np.where(shapes.dimension > POINT, SLIVER_SHARE * shapes.size, 0.0)
+        return np.asarray(np.minimum(absolute, share), dtype=float)
 
     def _counts(self, part: Floats) -> Bools:
         """Whether a part of each site is more than a sliver; NaN counts."""
@@ -242,13 +246,18 @@ class OnLayer:
 
     def _is_sliver(self, part: Floats, test: Test) -> Bools:
         found = self._found(part, test)
-        written = np.where(self.shapes.dimension == AREA, WRITTEN_M2, WRITTEN_M) / 2.0
-        return np.asarray((found > written) & ~self._counts(found), dtype=bool)
+        return np.asarray((found > self._noise) & ~self._counts(found), dtype=bool)
+
+    @cached_property
+    def _noise(self) -> Floats:
+        """What is no sliver but rounding, or edges that neighbours share and that bend apart when projected."""
+        bent = np.maximum(WRITTEN_M2 / 2.0, BEND_M * np.asarray(shapely.length(self.shapes.geometries)))
+        return np.where(self.shapes.dimension == AREA, bent, WRITTEN_M / 2.0)
 
     def _tested(self, part: Floats, test: Test) -> Floats:
         """Give the figure that the test sees: slivers count as nothing, shares are shares."""
         nothing = 0.0 if test.is_presence else self.shapes.size
-        part = np.where(self._counts(self._found(part, test)), part, nothing)
+        part = np.asarray(np.where(self._counts(self._found(part, test)), part, nothing), dtype=float)
         return np.asarray(part / self.shapes.size if test.measure == "overlap_share" else part)
 
     # -- overlap ----------------------------------------------------------------------------------
@@ -310,8 +319,8 @@ class OnLayer:
         """
         Whether the answer survives the accuracy.
 
-        A find rests on what is surely there and could only be lost by shrinking it; its absence rests on all that may be
-        there and could only be lost by growing it.
+        A find rests on what is surely there and could only be lost by shrinking it; its absence rests on all that
+        may be there and could only be lost by growing it.
         """
         firm = np.zeros(len(self.shapes), dtype=bool)
         for side, (part, selection), grown in ((found, low, False), (~found, high, True)):

@@ -211,7 +211,7 @@ def ellipsoidal_area_m2(geometry: shapely.Geometry) -> float:
     --------
     >>> square = shapely.box(106.30, 29.50, 106.31, 29.51)
     >>> round(ellipsoidal_area_m2(square))
-    1074826
+    1074762
     """
     area, _ = ELLIPSOID.geometry_area_perimeter(shapely.orient_polygons(shapely.force_2d(geometry)))
     return abs(float(area))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from geojw import report, screening
-from geojw.access_list import EFFECTS
+from geojw.access_list import EFFECTS, FALSE, match_features
 from geojw.answers import SLIVER_SHARE, LayerData
 from geojw.catalogue import Audience
 from geojw.errors import Fault, LayerError
@@ -148,18 +148,22 @@ class Summary:
         own = set() if data is None else {str(word) for word in data.status}
         return own | {self.pack.layers[name].status}
 
+    def _layer_record(self, name: str) -> dict[str, object]:
+        row = self.pack.layers[name]
+        return {
+            "path": row.path,
+            "sha256": self.zone.hashes.get(name),
+            "status": row.status,
+            "date": row.source.date.isoformat(),
+            "version": row.source.version,
+            "failed": self.failed[name].text("en") if name in self.failed else None,
+            "repairs": [fault.text("en") for fault in self.zone.repairs.get(name, [])],
+        }
+
     def passport(self, files: SiteFiles) -> dict[str, object]:
         """Give what is needed to run it again and compare."""
         pack, zone, day = self.pack, self.pack.zone, self.options.day
-        layers = {
-            name: {
-                "path": pack.layers[name].path, "sha256": self.zone.hashes.get(name), "status": pack.layers[name].status,
-                "date": pack.layers[name].source.date.isoformat(), "version": pack.layers[name].source.version,
-                "failed": self.failed[name].text("en") if name in self.failed else None,
-                "repairs": [fault.text("en") for fault in self.zone.repairs.get(name, [])],
-            }
-            for name in sorted({*self.layers_used, *self.zone.hashes})
-        }  # fmt: skip
+        layers = {name: self._layer_record(name) for name in sorted({*self.layers_used, *self.zone.hashes})}
         return {
             "note": say("passport.note", self.options.lang),
             "run_at": report.now(),
@@ -255,7 +259,7 @@ def _page(parts: list[Screening], summary: Summary) -> str:
     sites = sites.join(verdicts)
     read = zone.layers_read()
     layers = [
-        maps.MapLayer(**_drawn(zone, name, read[name], lang), ring_m=_rings(pack, name, summary.options.day))
+        maps.MapLayer(**_drawn(zone, name, read[name], lang), **_rings(pack, name, read[name], summary.options.day))
         for name in dict.fromkeys([pack.zone.boundary, *summary.layers_used])
         if name in read
     ]
@@ -275,7 +279,7 @@ def _page(parts: list[Screening], summary: Summary) -> str:
     findings = pd.concat([part.findings for part in parts], ignore_index=True)
     return maps.draw_screening(
         sites, findings, layers, title=title, notices=summary.notices(), facts=facts, lang=lang,
-        texts=texts_of("map", lang), bounds=bounds,
+        texts=_page_texts(lang), bounds=bounds,
     )  # fmt: skip
 
 
@@ -299,6 +303,23 @@ def _drawn(zone: Zone, name: str, data: LayerData, lang: str) -> dict[str, Any]:
     }
 
 
-def _rings(pack: Pack, name: str, day: date) -> tuple[float, ...]:
+def _rings(pack: Pack, name: str, data: LayerData, day: date) -> dict[str, Any]:
+    """Give the limits of distance rules, and which features each is drawn round."""
     rules = [rule for rule in pack.in_force(day) if rule.layer == name and rule.test.is_distance]
-    return tuple(sorted({rule.test.value for rule in rules}))
+    plain = {rule.test.value for rule in rules if not rule.where}
+    only: dict[float, set[str]] = {}
+    for rule in rules:
+        if rule.test.value not in plain:
+            kept, _ = match_features(data.index.features, rule.where, pack.layers[name].codes)
+            only.setdefault(rule.test.value, set()).update(data.ids[kept != FALSE])
+    return {"ring_m": tuple(sorted(plain)), "ring_only": {limit: sorted(ids) for limit, ids in sorted(only.items())}}
+
+
+def _page_texts(lang: str) -> dict[str, str]:
+    """Give the page's own texts and the words that it shares with the tables."""
+    words = {
+        f"{family}.{word}": text
+        for family in ("verdict", "outcome", "certainty", "status")
+        for word, text in texts_of(family, lang).items()
+    }
+    return texts_of("map", lang) | words

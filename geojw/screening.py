@@ -362,8 +362,8 @@ def _could_become(found: _Ranked, at_least: Ints, at_most: Ints) -> Texts:
     """
     Find the verdicts that a flip of marginal findings would give.
 
-    A marginal `clear` may become a hit; hits that carry a verdict together may all be lost together, since they may rest
-    on the same uncertain edge.
+    A marginal `clear` may become a hit; hits that carry a verdict together may all be lost together, since they may
+    rest on the same uncertain edge.
     """
     n = len(at_least)
     decided = at_least == at_most

@@ -2,25 +2,24 @@
 """
 Benchmark of geojw beside the usual ways to overlay sites and layers. Not a test: it measures, and compares the results.
 
-``scripts/bench.py --quick`` is a small version that ends in under a minute; without options the full one runs. Every way
-runs in a process of its own on the same inputs in the analysis CRS, so that memory is its own and a time limit can end it.
+``scripts/bench.py --quick`` is a small version that ends in about a minute; without options the full one runs. Every
+way runs in a process of its own on the same inputs in the analysis CRS, so that its memory is its own and a time limit
+can end it. Data are made from a fixed seed: the same on every machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
-import resource
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -33,6 +32,8 @@ import pandas as pd
 import shapely
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the checkout that holds this script is what is measured
+
 DAY = date(2026, 11, 22)
 """The day whose rules count: fixed, so that two runs screen the same."""
 
@@ -46,6 +47,14 @@ FOREST_POLYGONS = 1_700
 LARGEST = {"forest": 24_000, "forest_big": 100_000}
 BLOCK = 10_000
 """Sites are made in blocks with a seed of their own: the first 10,000 are the same whatever the number asked for."""
+
+FOREST_VERTICES = "about 180,000 vertices in all"
+TOUCH_M2 = 1e-6
+EQUAL = 1e-6
+"""Two ways agree on a pair if they differ by at most this, in m² or, for more than 1 m², as a share."""
+
+BATCH = 20_000
+"""Sites that `geojw screen` measures at a time, unless asked otherwise."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -63,11 +72,16 @@ def fractal_field(rows: int, columns: int) -> Array:
 
 
 def outlined(mask: Array) -> Array:
-    """Give the polygons of a mask on its grid, a vertex at every corner of a cell."""
+    """Give the polygons of a mask on its grid."""
     from rasterio.features import shapes  # noqa: PLC0415 - only where data are made
 
     found = shapes(mask.astype(np.uint8), mask=mask, connectivity=4)
-    return shapely.segmentize(np.array([shapely.geometry.shape(shape) for shape, _ in found]), 1.0)
+    return np.array([shapely.geometry.shape(shape) for shape, _ in found])
+
+
+def grid_vertices(polygons: Array) -> Array:
+    """Count the vertices that polygons on the grid have with one at every corner of a cell: one a unit of length."""
+    return np.asarray(shapely.length(polygons) + 1.0 + shapely.get_num_interior_rings(polygons))
 
 
 def forest(largest: int) -> Array:
@@ -95,11 +109,11 @@ def forest(largest: int) -> Array:
     for _ in range(12):
         middle = (low + high) / 2.0
         polygons = outlined(height + middle * hill > level)
-        if shapely.get_num_coordinates(polygons).max() <= largest:
+        if grid_vertices(polygons).max() <= largest:
             low, best = middle, polygons
         else:
             high = middle
-    best = best[np.argsort(-shapely.get_num_coordinates(best), kind="stable")][:FOREST_POLYGONS]
+    best = shapely.segmentize(best[np.argsort(-grid_vertices(best), kind="stable")][:FOREST_POLYGONS], 1.0)
     best[0] = filled_up(best[0], largest)
     return warped(best, rows, columns)
 
@@ -173,7 +187,9 @@ def layers(largest: int) -> dict[str, gpd.GeoDataFrame]:
     }
     out = {}
     for name, shapes in made.items():
-        frame = gpd.GeoDataFrame({"id": [f"{name[0].upper()}{n:05d}" for n in range(1, len(shapes) + 1)]}, geometry=shapes)
+        frame = gpd.GeoDataFrame(
+            {"id": [f"{name[0].upper()}{n:05d}" for n in range(1, len(shapes) + 1)]}, geometry=shapes
+        )
         frame["status"] = np.array(["listed", "suspected", "restored"])[np.arange(len(frame)) % 3]
         out[name] = frame
     return out
@@ -231,3 +247,544 @@ unit = "km2"
 basis = { title = "scripts/bench.py", article = "1", url = "", verified = true }
 """
 POLYGON_LAYERS = ("forest", "red_line", "plots")
+
+# ------------------------------------------------------------------------------------------------- files
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What one run measures.
+
+    Parameters
+    ----------
+    work
+        Folder of the made data and of the results.
+    sites, big_sites
+        Sites of the comparison with peers, for all layers and for the forest with the largest polygon.
+    screened
+        Sites of the whole screenings.
+    limit_s
+        When a peer is ended, in seconds.
+    repeats
+        How often a short run is repeated; the median counts.
+    """
+
+    work: Path
+    sites: int
+    big_sites: int
+    screened: tuple[int, ...]
+    limit_s: float
+    repeats: int
+
+    @property
+    def inputs(self) -> list[tuple[str, str, int]]:
+        """Layer, the file of its features, and the number of sites of each comparison."""
+        cases = [(name, f"{name}.parquet", self.sites) for name in POLYGON_LAYERS]
+        return [cases[0], ("forest_big", "forest_big.parquet", self.big_sites), *cases[1:]]
+
+    @property
+    def embedded(self) -> Path:
+        """The file with one sample site of the embedded zone."""
+        return self.work / "one_gaoxin.gpkg"
+
+    def sites_file(self, count: int) -> Path:
+        """Give the file of so many sites as delivered."""
+        return self.work / f"sites_{count}.gpkg"
+
+    def sites_input(self, count: int) -> Path:
+        """Give the file of so many sites in the analysis CRS."""
+        return self.work / f"sites_{count}.parquet"
+
+
+def make(plan: Plan) -> None:
+    """Make whatever the plan needs and is not there yet."""
+    from geojw.geodesy import AnalysisCRS  # noqa: PLC0415 - what is measured is loaded where it is
+
+    plan.work.mkdir(parents=True, exist_ok=True)
+    analysis = AnalysisCRS(*CENTRE)
+    for name, largest in LARGEST.items():
+        if not (plan.work / f"pack_{name}").is_dir():
+            write_pack(plan.work / f"pack_{name}", layers(largest), analysis)
+    for count in sorted({plan.sites, plan.big_sites, *plan.screened}):
+        if not plan.sites_file(count).exists():
+            ids = [f"S{number:06d}" for number in range(1, count + 1)]
+            frame = gpd.GeoDataFrame({"site_id": ids, "name": ids}, geometry=sites(count))
+            write(frame, plan.sites_file(count), analysis)
+    write_inputs(plan)
+
+
+def write(frame: gpd.GeoDataFrame, path: Path, analysis: Any) -> None:  # noqa: ANN401 - geodesy.AnalysisCRS, loaded late
+    """Write a frame in longitude and latitude (CGCS2000), whole or not at all."""
+    shapes = analysis.to_geographic(np.asarray(frame.geometry.values, dtype=object))
+    part = path.with_name(f"part-{path.name}")
+    frame.set_geometry(gpd.GeoSeries(shapes, crs="EPSG:4490")).to_file(part, engine="pyogrio")
+    part.rename(path)
+
+
+def write_pack(folder: Path, frames: dict[str, gpd.GeoDataFrame], analysis: Any) -> None:  # noqa: ANN401 - as above
+    """Write a zone pack: four layers, a boundary that covers them, four rules."""
+    part = folder.with_name(f"part-{folder.name}")
+    part.mkdir(exist_ok=True)
+    for name, frame in frames.items():
+        write(frame, part / f"{name}.fgb", analysis)
+    catalogue = []
+    for name, accuracy in ACCURACY_M.items():
+        kind = "point" if name == "stations" else "polygon"
+        coverage = "unlimited" if name in ("boundary", "stations") else "boundary"
+        catalogue.append(LAYER_TOML.format(name=name, kind=kind, accuracy=accuracy, coverage=coverage))
+    keys = ("id", "layer", "where", "measure", "op", "value", "effect")
+    rules = [RULE_TOML.format(**dict(zip(keys, rule, strict=True))) for rule in RULES]
+    texts = {"zone": ZONE_TOML, "catalogue": "".join(catalogue), "access_list": "".join(rules), "targets": TARGETS_TOML}
+    for name, text in texts.items():
+        (part / f"{name}.toml").write_text(text, "utf-8")
+    part.rename(folder)
+
+
+def write_inputs(plan: Plan) -> None:
+    """Write sites and layers as the engine sees them, in the analysis CRS: what all competitors are given."""
+    import geojw  # noqa: PLC0415 - what is measured is loaded where it is
+    from geojw.intake import place  # noqa: PLC0415
+
+    for name in LARGEST:
+        zone = geojw.open_zone(plan.work / f"pack_{name}")
+        for layer in POLYGON_LAYERS if name == "forest" else ("forest",):
+            features = zone.layer(layer).index.features
+            path = plan.work / f"{name if layer == 'forest' else layer}.parquet"
+            gpd.GeoDataFrame({"feature_id": features.index}, geometry=features.geometry.array).to_parquet(path)
+        if any(zone.repairs.values()):
+            raise SystemExit(f"the made data are not valid: {zone.repairs}")
+    for count in {plan.sites, plan.big_sites}:
+        frame = place(geojw.read_sites(plan.sites_file(count)), zone.analysis).frame
+        gpd.GeoDataFrame({"site_id": frame.index}, geometry=frame.geometry.array).to_parquet(plan.sites_input(count))
+    sample = geojw.open_zone("gaoxin").sample_sites
+    gpd.read_file(sample, rows=1).to_file(plan.embedded, engine="pyogrio")
+
+
+# ------------------------------------------------------------------------------------------------- the ways
+
+Way = Callable[[gpd.GeoDataFrame, gpd.GeoDataFrame], tuple[pd.DataFrame, float]]
+"""Takes sites and features, gives the pairs (site_id, feature_id, overlap_m2) and the seconds of preparation."""
+
+
+def by_geojw(site: gpd.GeoDataFrame, feature: gpd.GeoDataFrame, workers: int) -> tuple[pd.DataFrame, float]:
+    """Subdivide and index the layer (the preparation), then measure."""
+    from geojw.overlay import LayerIndex, Shapes, overlap_pairs  # noqa: PLC0415 - a peer's process does without
+
+    started = time.perf_counter()
+    index = LayerIndex(feature.set_index("feature_id"), "polygon")
+    tree = index.everything.tree
+    prepared_s = time.perf_counter() - started if len(tree) else 0.0
+    pairs = overlap_pairs(Shapes.of(np.asarray(site.geometry.values, dtype=object)), index, workers)
+    ids = site["site_id"].to_numpy(), feature["feature_id"].to_numpy()
+    out = {"site_id": ids[0][pairs.site], "feature_id": ids[1][pairs.feature], "overlap_m2": pairs.overlap}
+    return pd.DataFrame(out), prepared_s
+
+
+def by_overlay(site: gpd.GeoDataFrame, feature: gpd.GeoDataFrame) -> tuple[pd.DataFrame, float]:
+    """Use geopandas.overlay and take the areas."""
+    shared = gpd.overlay(site, feature, how="intersection", keep_geom_type=True)
+    return pd.DataFrame(shared[["site_id", "feature_id"]]).assign(overlap_m2=shared.area), 0.0
+
+
+def by_sjoin(site: gpd.GeoDataFrame, feature: gpd.GeoDataFrame) -> tuple[pd.DataFrame, float]:
+    """Join by ``intersects``, then intersect pair by pair and take the areas."""
+    joined = gpd.sjoin(site, feature, predicate="intersects")
+    theirs = np.asarray(feature.geometry.values, dtype=object)[joined["index_right"].to_numpy()]
+    shared = shapely.intersection(np.asarray(joined.geometry.values, dtype=object), theirs)
+    return pd.DataFrame(joined[["site_id", "feature_id"]]).assign(overlap_m2=shapely.area(shared)), 0.0
+
+
+def by_sedonadb(site: gpd.GeoDataFrame, feature: gpd.GeoDataFrame) -> tuple[pd.DataFrame, float]:
+    """Use SedonaDB's spatial join and intersection, on all cores."""
+    import pyarrow as pa  # noqa: PLC0415 - only this peer needs them
+    import sedonadb  # noqa: PLC0415
+
+    database = sedonadb.connect()
+    for name, frame in (("site", site), ("feature", feature)):
+        database.create_data_frame(frame).to_view(name)
+    asked = """SELECT s.site_id, f.feature_id, ST_Area(ST_Intersection(s.geometry, f.geometry)) AS overlap_m2
+               FROM site AS s JOIN feature AS f ON ST_Intersects(s.geometry, f.geometry)"""
+    return pa.table(database.sql(asked)).to_pandas(), 0.0
+
+
+WAYS: dict[str, Way] = {
+    "geojw, 1 thread": lambda site, feature: by_geojw(site, feature, 1),
+    "geojw, 2 threads": lambda site, feature: by_geojw(site, feature, 2),
+    "geopandas.overlay": by_overlay,
+    "sjoin + intersection": by_sjoin,
+    "SedonaDB": by_sedonadb,
+}
+REFERENCE, OURS = "geopandas.overlay", ("geojw, 1 thread", "geojw, 2 threads")
+
+
+def child_way(way: str, site_file: str, feature_file: str, out: str) -> dict[str, float]:
+    """Run one way: what a process of its own does."""
+    site, feature = gpd.read_parquet(site_file), gpd.read_parquet(feature_file)
+    started = time.perf_counter()
+    pairs, prepared_s = WAYS[way](site, feature)
+    seconds = time.perf_counter() - started
+    pairs = pairs[~(pairs["overlap_m2"] <= TOUCH_M2)].sort_values(["site_id", "feature_id"], ignore_index=True)
+    pairs.to_parquet(out)
+    return {
+        "seconds": seconds,
+        "prepared_s": prepared_s,
+        "pairs": len(pairs),
+        "total_m2": float(pairs["overlap_m2"].sum()),
+    }
+
+
+def child_compare(one: str, other: str) -> dict[str, float]:
+    """Compare the pairs of two ways: the largest difference, in m² and beside the allowed one."""
+    both = pd.read_parquet(one).merge(pd.read_parquet(other), on=["site_id", "feature_id"], how="outer")
+    a, b = (both[f"overlap_m2_{side}"].fillna(0.0) for side in "xy")
+    allowed = EQUAL * np.maximum(1.0, np.maximum(a, b))
+    return {"largest_m2": float((a - b).abs().max()), "unequal": int((~((a - b).abs() <= allowed)).sum())}
+
+
+def child_one_site(pack: str, rounds: int) -> dict[str, float]:
+    """Screen one site after another against a loaded zone: the median, after a warm-up."""
+    import geojw  # noqa: PLC0415 - what is measured is loaded where it is
+
+    zone = geojw.open_zone(pack)
+    if Path(pack).is_dir():
+        shapes = sites(rounds + 1)
+        frame = gpd.GeoDataFrame(
+            {"site_id": np.arange(len(shapes)).astype(str)}, geometry=shapes, crs=zone.analysis.crs
+        )
+    else:
+        frame = gpd.read_file(zone.sample_sites, rows=rounds + 1)
+    seconds = []
+    for row in range(len(frame)):
+        started = time.perf_counter()
+        geojw.screen(frame.iloc[[row]], zone, on=DAY)
+        seconds.append(time.perf_counter() - started)
+    return {"first_s": seconds[0], "median_s": median(seconds[1:]), "largest_s": max(seconds[1:])}
+
+
+def child_make(plan: str) -> dict[str, float]:
+    """Make the data, as a process of its own."""
+    asked = json.loads(plan)
+    started = time.perf_counter()
+    make(Plan(Path(asked["work"]), asked["sites"], asked["big_sites"], tuple(asked["screened"]), 0.0, 0))
+    return {"seconds": time.perf_counter() - started}
+
+
+CHILDREN: dict[str, Callable[..., dict[str, float]]] = {
+    "way": child_way,
+    "compare": child_compare,
+    "one_site": lambda pack, rounds: child_one_site(pack, int(rounds)),
+    "make": child_make,
+}
+
+# ------------------------------------------------------------------------------------------------- measuring
+
+WATCH = """
+import json, os, signal, subprocess, sys, time
+limit, command = float(sys.argv[1]), sys.argv[2:]
+started = time.perf_counter()
+process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+def end(*_):
+    os.killpg(process.pid, signal.SIGKILL)
+signal.signal(signal.SIGALRM, end)
+signal.setitimer(signal.ITIMER_REAL, limit)
+said = process.stdout.read().decode()
+_, status, used = os.wait4(process.pid, 0)
+unit = 1 if sys.platform == "darwin" else 1024
+print(json.dumps({"wall_s": time.perf_counter() - started, "peak_mb": used.ru_maxrss * unit / 1e6,
+                  "cpu_s": used.ru_utime + used.ru_stime, "code": os.waitstatus_to_exitcode(status), "said": said}))
+"""
+"""Starts a command, ends it at the limit and tells what it used. A small process of its own: a started process's peak
+memory counts from what its starter holds."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a process used and said."""
+
+    wall_s: float
+    peak_mb: float
+    cpu_s: float
+    code: int
+    said: str
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What a child of this script measured."""
+        out: dict[str, float] = json.loads(self.said.splitlines()[-1])
+        return out
+
+
+def watched(command: Sequence[str], limit_s: float) -> Used:
+    """Run a command and tell what it used; code -9 is the time limit."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", WATCH, str(limit_s), *command], env=environment, check=True, stdout=subprocess.PIPE
+    )
+    return Used(**json.loads(done.stdout))
+
+
+def child(task: str, *arguments: object, limit_s: float = 3600.0) -> Used:
+    """Run a task of this script in a process of its own."""
+    return watched([sys.executable, str(Path(__file__)), "--child", task, *map(str, arguments)], limit_s)
+
+
+def screened(plan: Plan, sites_file: Path, zone: str) -> Used:
+    """Run ``geojw screen`` as a user does."""
+    run = "from geojw.cli import main; main()"
+    options = ["--zone", zone, "--format", "parquet", "--no-map", "--on", DAY.isoformat(), "--quiet"]
+    out = plan.work / "screened"
+    used = watched([sys.executable, "-c", run, "screen", str(sites_file), *options, "--out", str(out)], 3600.0)
+    # One layer of the embedded zone is not delivered on purpose: code 4.
+    if used.code != 0 and (used.code, zone) != (4, "gaoxin"):
+        raise SystemExit(f"geojw screen ended with code {used.code}")
+    return used
+
+
+# ------------------------------------------------------------------------------------------------- the run
+
+
+@dataclass
+class Results:
+    """The rows of the tables, and what was to be reached."""
+
+    engine: list[dict[str, str]] = field(default_factory=list)
+    screening: list[dict[str, str]] = field(default_factory=list)
+    targets: list[dict[str, str]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def target(self, what: str, asked: str, got: str, *, met: bool) -> None:
+        """Note what was to be reached and what was."""
+        self.targets.append({"to reach": what, "asked": asked, "measured": got, "": "met" if met else "NOT met"})
+
+
+def tell(text: str) -> None:
+    """Say how far it is."""
+    print(f"{datetime.now().astimezone():%H:%M:%S} {text}", file=sys.stderr, flush=True)
+
+
+def compare_ways(plan: Plan, results: Results) -> None:
+    """Measure every way on every polygon layer, and compare the pairs with the reference's."""
+    for layer, feature_file, count in plan.inputs:
+        figures: dict[str, dict[str, float] | None] = {}
+        rows: dict[str, dict[str, str]] = {}
+        for way in WAYS:
+            if way == "SedonaDB" and importlib.util.find_spec("sedonadb") is None:
+                tell("SedonaDB is not installed (pip install 'geojw[bench]'): left out")
+                continue
+            tell(f"{layer}, {count:,} sites: {way}")
+            pairs = plan.work / f"pairs_{list(WAYS).index(way)}.parquet"
+            pairs.unlink(missing_ok=True)
+            rows[way], figures[way] = one_way(plan, way, (layer, feature_file, count), pairs, results)
+        reference = figures[REFERENCE]
+        for way, row in rows.items():
+            mine = figures[way]
+            row["faster"] = f"{reference['seconds'] / mine['seconds']:.1f} x" if reference and mine else ""
+            results.engine.append(row)
+        best = min((f["seconds"] for way in OURS if (f := figures[way])), default=0.0)
+        if reference and best:
+            speed = reference["seconds"] / best
+            results.target(f"{layer}: faster than geopandas.overlay", "15 x", f"{speed:.1f} x", met=speed >= 15.0)
+
+
+def one_way(
+    plan: Plan, way: str, case: tuple[str, str, int], pairs: Path, results: Results
+) -> tuple[dict[str, str], dict[str, float] | None]:
+    """Measure one way on one layer: the table's row, and its figures unless it was ended."""
+    layer, feature_file, count = case
+    used = child("way", way, plan.sites_input(count), plan.work / feature_file, pairs, limit_s=plan.limit_s)
+    row = {"layer": layer, "sites": f"{count:,}", "way": way}
+    if used.code != 0:
+        why = f"> {plan.limit_s:,.0f} s" if used.code == -9 else f"failed ({used.code})"
+        return {**row, "preparation s": "", "whole s": why}, None
+    mine = used.figures
+    difference = child("compare", plan.work / "pairs_0.parquet", pairs).figures
+    if difference["unequal"]:
+        results.faults.append(f"{layer}: {way} differs from {next(iter(WAYS))} in {difference['unequal']:.0f} pairs")
+    figures = {
+        "preparation s": f"{mine['prepared_s']:.2f}" if mine["prepared_s"] else "",
+        "whole s": f"{mine['seconds']:.2f}",
+        "faster": "",
+        "pairs": f"{mine['pairs']:,.0f}",
+        "area m²": f"{mine['total_m2']:,.3f}",
+        "largest difference m²": f"{difference['largest_m2']:.1e}",
+        "peak MB": f"{used.peak_mb:,.0f}",
+    }
+    return {**row, **figures}, mine
+
+
+def screen_all(plan: Plan, results: Results) -> None:
+    """Measure the whole screening for growing numbers of sites."""
+    peaks = {}
+    for name, largest in LARGEST.items():
+        for count in plan.screened:
+            if name != "forest" and count != plan.sites:
+                continue
+            tell(f"geojw screen, {count:,} sites x 4 layers ({name})")
+            used = screened(plan, plan.sites_file(count), str(plan.work / f"pack_{name}"))
+            peaks[name, count] = used.peak_mb
+            results.screening.append(
+                {
+                    "largest polygon": f"{largest:,}",
+                    "sites": f"{count:,}",
+                    "seconds": f"{used.wall_s:.1f}",
+                    "CPU s": f"{used.cpu_s:.1f}",
+                    "sites a second": f"{count / used.wall_s:,.0f}",
+                    "peak MB": f"{used.peak_mb:,.0f}",
+                }
+            )
+    peak = max(peaks.values())
+    results.target("peak memory of the whole screening", "1,500 MB", f"{peak:,.0f} MB", met=peak < 1500.0)
+    counts = [count for count in plan.screened if count > BATCH]
+    if len(counts) > 1:
+        few, many = peaks["forest", min(counts)], peaks["forest", max(counts)]
+        told = f"{few:,.0f} MB at {min(counts):,}, {many:,.0f} MB at {max(counts):,} sites"
+        results.target("memory independent of the number of sites", "+ 10 % at most", told, met=many <= 1.1 * few)
+
+
+def screen_one(plan: Plan, results: Results) -> None:
+    """Measure one site against a loaded zone, and from a cold start."""
+    for title, zone in (("this benchmark's zone", str(plan.work / "pack_forest")), ("the embedded zone", "gaoxin")):
+        tell(f"one site against {title}")
+        figures = child("one_site", zone, 20).figures
+        told = f"{figures['median_s'] * 1e3:.0f} ms (largest {figures['largest_s'] * 1e3:.0f} ms)"
+        results.target(f"one site against {title}, loaded", "50 ms", told, met=figures["median_s"] < 0.05)
+    tell("cold start")
+    cold = median(screened(plan, plan.embedded, "gaoxin").wall_s for _ in range(plan.repeats))
+    results.target("cold `geojw screen` of one site, embedded zone, no map", "5 s", f"{cold:.1f} s", met=cold < 5.0)
+
+
+# ------------------------------------------------------------------------------------------------- the page
+
+
+def table(rows: Sequence[dict[str, str]]) -> str:
+    """Give rows as a Markdown table; figures are set right."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    left = {"layer", "way", "to reach", "measured", ""}
+    lines = [columns, ["---" if column in left else "---:" for column in columns]]
+    lines += [[row.get(column, "") for column in columns] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def machine() -> str:
+    """Give the machine's size and the versions that matter."""
+    names = ("geopandas", "shapely", "numpy", "pandas", "pyarrow", "pyproj", "pyogrio", "sedonadb")
+    versions = [f"Python {platform.python_version()}", f"GEOS {shapely.geos_version_string}"]
+    for name in names:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    today = datetime.now(UTC).date().isoformat()
+    return f"{today}; {cores} cores ({platform.machine()}), {memory_gb:.0f} GB; {', '.join(versions)}."
+
+
+def busy() -> str:
+    """Say whether the machine had other work when the run began: then the figures are upper bounds."""
+    load = os.getloadavg()[0]
+    return f"Load average at the start {load:.1f}" + (
+        ": other work ran, times are upper bounds." if load > 0.5 else "."
+    )
+
+
+def page(plan: Plan, results: Results, load: str, *, quick: bool) -> str:
+    """Give the whole report as Markdown."""
+    small = "A quick run (`--quick`): too small for the figures to be reached; see the full one.\n\n" if quick else ""
+    faults = "\n".join(f"- **{fault}**" for fault in results.faults) or "All ways agree on every pair."
+    return f"""# Performance
+
+`scripts/bench.py --write` measures and writes this page; `scripts/bench.py --quick` is a small version (about a
+minute). It is no test: nothing fails because a machine is slow.
+
+{small}{machine()} {load}
+
+## To be reached
+
+{table(results.targets)}
+
+## The engine and its peers
+
+Sites (10 to 20 vertices, 60 to 150 m wide) against one polygon layer, all in the analysis CRS, the same frames in
+memory, each way in a process of its own. *forest*: {FOREST_POLYGONS:,} polygons with holes, {FOREST_VERTICES}, the
+largest with {LARGEST["forest"]:,}; *forest_big*: as many, the largest with {LARGEST["forest_big"]:,}; *red_line*: 25
+polygons of 200 to 1,500 vertices; *plots*: 60 of 8 to 30. *Whole s* holds the preparation (subdivision and index of the
+layer), which a loaded zone has behind it; reading files is not in it. *Faster* is against `{REFERENCE}`. A way that
+takes longer than {plan.limit_s:,.0f} s is ended. Pairs that share at most {TOUCH_M2:g} m² only touch. Peak memory is
+that of the whole process, libraries and inputs included.
+
+{table(results.engine)}
+
+Each pair of site and feature is compared with geojw's; equal is a difference of at most {EQUAL:g} m², or {EQUAL:g} of the
+area where that is more. {faults}
+
+## The whole screening
+
+`geojw screen --format parquet --no-map` as a process: start, reading, four rules on four layers (share of forest, red
+line, listed and suspected plots, stations within 3 km), verdicts with margins and certainty, all tables and the shapes
+of the sites that are not clear, the checksums and the passport. Batches of {BATCH:,} sites.
+
+{table(results.screening)}
+"""
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a small version that ends in about a minute")
+    parser.add_argument(
+        "--work", type=Path, help="folder of the made data, kept and used again (default: a temporary one)"
+    )
+    parser.add_argument("--sites", type=int, help="sites of the comparison with peers (100,000; quick: 2,000)")
+    parser.add_argument("--big-sites", type=int, help="the same against the largest polygon (10,000; quick: 500)")
+    parser.add_argument("--screened", type=int, nargs="+", help="sites of the whole screenings (10000 100000 300000)")
+    parser.add_argument("--limit", type=float, default=1800.0, help="end a peer after so many seconds (1800)")
+    parser.add_argument("--only", choices=("engine", "screening", "one"), help="only this part")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def planned(asked: argparse.Namespace, work: Path) -> Plan:
+    """Fill in what was not asked for."""
+    few = asked.quick
+    count = asked.sites or (2_000 if few else 100_000)
+    sizes = asked.screened or ([count] if few else [10_000, 100_000, 300_000])
+    big = min(asked.big_sites or (500 if few else 10_000), count)
+    return Plan(work, count, big, tuple(sizes), asked.limit, 1 if few else 3)
+
+
+def measure(plan: Plan, only: str | None) -> Results:
+    """Make the data and measure."""
+    tell("making the data")
+    asked = {"work": str(plan.work), "sites": plan.sites, "big_sites": plan.big_sites, "screened": plan.screened}
+    made = child("make", json.dumps(asked))
+    if made.code != 0:
+        raise SystemExit("the data could not be made")
+    results = Results()
+    for name, part in (("engine", compare_ways), ("screening", screen_all), ("one", screen_one)):
+        if only in (None, name):
+            part(plan, results)
+    return results
+
+
+def main() -> int:
+    """Measure, print, and write the page if asked."""
+    asked = arguments()
+    if asked.child:
+        print(json.dumps(CHILDREN[asked.child[0]](*asked.child[1:])))
+        return 0
+    load = busy()
+    with tempfile.TemporaryDirectory(prefix="geojw-bench-") as folder:
+        plan = planned(asked, (asked.work or Path(folder)).resolve())
+        results = measure(plan, asked.only)
+    text = page(plan, results, load, quick=asked.quick)
+    print(text)
+    if asked.write:
+        (ROOT / "docs" / "performance.md").write_text(text, "utf-8")
+    return 1 if results.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -48,9 +48,7 @@ CRS = "EPSG:4490"
 CENTRE = (106.32, 29.50)
 GEOD = Geod(a=6378137.0, rf=298.257222101)
 LAEA = ProjectedCRS(
-    LambertAzimuthalEqualAreaConversion(
-        latitude_natural_origin=CENTRE[1], longitude_natural_origin=CENTRE[0]
-    ),
+    LambertAzimuthalEqualAreaConversion(latitude_natural_origin=CENTRE[1], longitude_natural_origin=CENTRE[0]),
     geodetic_crs=CRS,
 )
 TO_METRES = Transformer.from_crs(CRS, LAEA, always_xy=True)
@@ -275,9 +273,7 @@ def in_metres(x_km: float, y_km: float) -> tuple[float, float]:
 # ---------------------------------------------------------------------------------------- natural lines
 
 
-def fractal(
-    rng: np.random.Generator, points: Iterable[Sequence[float]] | Array, levels: int, rough: float
-) -> Array:
+def fractal(rng: np.random.Generator, points: Iterable[Sequence[float]] | Array, levels: int, rough: float) -> Array:
     """Halve the segments of a polyline (m) ``levels`` times and push the midpoints sideways by ``rough``."""
     line = np.asarray(list(points), dtype=float)
     for _ in range(levels):
@@ -437,23 +433,17 @@ def foot(side: str, inward_m: float, key: int) -> Array:
     """Draw the foot of a ridge (m), single-valued in y, from south of the zone to north of it."""
     y = np.arange(-19_000.0, 19_001.0, 80.0)
     coarse = stream(key).normal(0, 170.0, 40)
-    wave = np.interp(np.linspace(0, 39, len(y)), np.arange(40), coarse) + stream(key, 1).normal(
-        0, 14.0, len(y)
-    )
+    wave = np.interp(np.linspace(0, 39, len(y)), np.arange(40), coarse) + stream(key, 1).normal(0, 14.0, len(y))
     return np.column_stack((crest(side, y) + inward_m + wave, y))
 
 
 def unit_cuts() -> Units:
     """Draw the cuts between control units."""
     heart = blob(stream(12), HEART_M, 900.0, 1.7, 0.25)
-    return Units(
-        foot("西部", 1_050.0, 10), foot("东部", -950.0, 11), heart, blob(stream(13), SPRING_M, 950.0)
-    )
+    return Units(foot("西部", 1_050.0, 10), foot("东部", -950.0, 11), heart, blob(stream(13), SPRING_M, 950.0))
 
 
-def partitions(
-    zone: Polygon, towns: list[BaseGeometry]
-) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame, BaseGeometry]:
+def partitions(zone: Polygon, towns: list[BaseGeometry]) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame, BaseGeometry]:
     """Give towns, units and outline (EPSG:4490) from one snap-rounded mesh: all agree vertex for vertex."""
     cuts = unit_cuts()
     lines = [
@@ -463,9 +453,7 @@ def partitions(
     ]
     mesh = shapely.union_all([degrees(line) for line in lines], grid_size=GRID_DEG)
     inside = degrees(zone)
-    faces = [
-        on_grid(f) for f in shapely.polygonize([mesh]).geoms if inside.contains(f.representative_point())
-    ]
+    faces = [on_grid(f) for f in shapely.polygonize([mesh]).geoms if inside.contains(f.representative_point())]
     tree = shapely.STRtree(towns)
     pieces: dict[str, list[BaseGeometry]] = {}
     for face in faces:
@@ -541,9 +529,7 @@ def rivers() -> gpd.GeoDataFrame:
     for i, (name, rank, half, _) in enumerate(RIVERS):
         course = river_course(i)
         widths = np.linspace(0.55, 1.25, len(course) - 1) * half
-        reaches = [
-            LineString(course[k : k + 2]).buffer(widths[k], quad_segs=3) for k in range(len(course) - 1)
-        ]
+        reaches = [LineString(course[k : k + 2]).buffer(widths[k], quad_segs=3) for k in range(len(course) - 1)]
         area = rounded(degrees(shapely.union_all(reaches).simplify(0.5)))
         geometry = rounded(shapely.segmentize(area, 0.0008).difference(shapely.union_all(taken)))
         geometry = max(shapely.get_parts(geometry), key=lambda part: part.area)
@@ -770,9 +756,7 @@ def scenic(zone_deg: BaseGeometry) -> gpd.GeoDataFrame:
     )
 
 
-def disjoint(
-    shapes: Iterable[BaseGeometry], zone_deg: BaseGeometry, away: BaseGeometry
-) -> list[BaseGeometry]:
+def disjoint(shapes: Iterable[BaseGeometry], zone_deg: BaseGeometry, away: BaseGeometry) -> list[BaseGeometry]:
     """Cut shapes (m) to the zone (EPSG:4490), without ``away`` and earlier ones; largest parts only."""
     taken, kept = away, []
     for shape in shapes:
@@ -844,9 +828,7 @@ class Ground:
 
     def add_forest(self, layer: gpd.GeoDataFrame, fields: Woods) -> None:
         """Learn the forest: the nearest of its many vertices is near enough, the field tells the side."""
-        corners = shapely.points(
-            shapely.get_coordinates(metres(shapely.geometrycollections(list(layer.geometry))))
-        )
+        corners = shapely.points(shapely.get_coordinates(metres(shapely.geometrycollections(list(layer.geometry)))))
         _, gap = shapely.STRtree(corners).query_nearest(self.points, return_distance=True, all_matches=False)
         self.far["forest"] = np.where(fields.wooded(self.xy), -gap, gap)
 
@@ -969,9 +951,7 @@ def against(parcel_deg: BaseGeometry, overlap_m: float, depth: float) -> BaseGeo
     shifts = np.array([-overlap_m, -overlap_m, depth, depth])[:, None]
     shape = shapely.get_coordinates(degrees(Polygon(ring[[k, k + 1, k + 1, k]] + shifts * outward)))
     corners = shapely.get_coordinates(parcel_deg)
-    for corner in (
-        corners if overlap_m == 0 else corners[:0]
-    ):  # to metres and back is not exact to the last digit
+    for corner in corners if overlap_m == 0 else corners[:0]:  # to metres and back is not exact to the last digit
         shape[np.abs(shape - corner).max(axis=1) < 1e-7] = corner
     return on_grid(Polygon(shape))
 
@@ -979,9 +959,7 @@ def against(parcel_deg: BaseGeometry, overlap_m: float, depth: float) -> BaseGeo
 def tip(station: Point, azimuth: float, distance_m: float) -> BaseGeometry:
     """Draw a site (EPSG:4490) whose nearest corner lies ``distance_m`` (geodesic) from a station."""
     steps = [(0.0, 0.0), (0.9, 60.0), (0.9, 150.0), (-0.9, 150.0), (-0.9, 60.0)]
-    corners = [
-        GEOD.fwd(station.x, station.y, azimuth + turn, distance_m + beyond)[:2] for turn, beyond in steps
-    ]
+    corners = [GEOD.fwd(station.x, station.y, azimuth + turn, distance_m + beyond)[:2] for turn, beyond in steps]
     return on_grid(Polygon(corners))
 
 
@@ -1041,17 +1019,13 @@ def sites_in_layers(ground: Ground) -> Shapes:
             24,
         ),
     }
-    return {
-        n: rounded(degrees(box(ground.pick(ok, near), w, h, 0.2))) for n, (ok, near, w, h) in spots.items()
-    }
+    return {n: rounded(degrees(box(ground.pick(ok, near), w, h, 0.2))) for n, (ok, near, w, h) in spots.items()}
 
 
 def sites_on_quiet_ground(ground: Ground) -> Shapes:
     """Draw the sites (EPSG:4490) that meet only rules of the zone or of distance, one across the outline."""
     quiet, bank = ground.quiet(), ground.far["rivers"]
-    rim = (np.abs(ground.far["edge"]) < 25) & ground.clear_of(
-        150.0, *(n for n in CONFLICTS if n != "no_burn")
-    )
+    rim = (np.abs(ground.far["edge"]) < 25) & ground.clear_of(150.0, *(n for n in CONFLICTS if n != "no_burn"))
     spots = {
         1: (quiet, (3.0, 9.4), 120, 90),
         12: (quiet, (-2.2, -0.4), 130, 80),
@@ -1064,9 +1038,7 @@ def sites_on_quiet_ground(ground: Ground) -> Shapes:
         28: (quiet, (2.4, 9.9), 150, 40),
         29: (quiet, (4.6, 8.6), 260, 180),
     }
-    shapes = {
-        n: rounded(degrees(box(ground.pick(ok, near), w, h, 0.3))) for n, (ok, near, w, h) in spots.items()
-    }
+    shapes = {n: rounded(degrees(box(ground.pick(ok, near), w, h, 0.3))) for n, (ok, near, w, h) in spots.items()}
     mast = ground.quiet("priority", margin=80.0) & (ground.far["priority"] < -60)
     return {**shapes, 24: rounded(degrees(Point(ground.pick(mast, (5.6, 1.0)))))}
 
@@ -1082,9 +1054,7 @@ def sample_sites(ground: Ground, layers: Layers) -> gpd.GeoDataFrame:
         row = {**SITE_DEFAULTS, "industry_code": industry, "land_use": land_use}
         for word in stated:
             key, _, value = word.partition("=")
-            row |= (
-                PRODUCER if word == "PRODUCER" else {key: value.replace("_", " ") if "/" in value else value}
-            )
+            row |= PRODUCER if word == "PRODUCER" else {key: value.replace("_", " ") if "/" in value else value}
         shape = shapes[int(number)]
         home = towns["name"][towns.intersects(shape.representative_point())].iloc[0]
         title = home.removesuffix("街道").removesuffix("镇") + name
@@ -1164,9 +1134,7 @@ def write(layers: Layers, folder: Path) -> None:
             raise ValueError(f"{name}: invalid geometry")
         kinds = set(layer.geom_type)
         kind = kinds.pop() if len(kinds) == 1 else "Unknown"
-        layer.to_file(
-            folder / f"{name}.fgb", driver="FlatGeobuf", engine="pyogrio", layer=name, geometry_type=kind
-        )
+        layer.to_file(folder / f"{name}.fgb", driver="FlatGeobuf", engine="pyogrio", layer=name, geometry_type=kind)
 
 
 def main() -> None:

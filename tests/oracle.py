@@ -56,6 +56,7 @@ QUARTER_SEGMENTS_FINE = 512  # of discs that decide: 1.2e-6 of the radius short,
 TOUCH_M = 1e-6  # a line or point nearer than this to an edge lies on it, and touching is not overlapping
 WRITTEN_M2 = 5e-5  # half of the last written digit: less is written as 0
 WRITTEN_M = 5e-4
+BEND_M = 1e-5  # how far edges that two neighbours share may part when projected
 TIE_M = 1e-6
 
 EFFECTS = ("clear", "inform", "supervise", "condition", "approval", "prohibit")  # mildest first
@@ -174,9 +175,7 @@ def member_matches(member: Member, listed: Sequence[object], declared: Row) -> T
         return None if flag is None else flag in wanted
     words = [str(value) for value in listed]
     allowed = declared.get("codes")
-    if allowed is not None and not any(
-        code_matches(text, code, coarser_is_unknown=False) for code in allowed
-    ):
+    if allowed is not None and not any(code_matches(text, code, coarser_is_unknown=False) for code in allowed):
         return None
     if member.is_number and lost_zeros(text, words, declared):
         return None
@@ -211,9 +210,7 @@ def site_meets(row: Row, conditions: Mapping[str, Sequence[object]], attributes:
     return all_of(attribute_matches(row, key, listed, attributes) for key, listed in conditions.items())
 
 
-def feature_kept(
-    row: Row, where: Mapping[str, Sequence[object]], codes: Mapping[str, Sequence[str]]
-) -> Truth:
+def feature_kept(row: Row, where: Mapping[str, Sequence[object]], codes: Mapping[str, Sequence[str]]) -> Truth:
     """Say whether ``where`` keeps a feature (4): ``None`` is perhaps."""
     return all_of(
         cell_matches(row.get(column), listed, {"codes": codes[column]} if column in codes else {})
@@ -263,9 +260,7 @@ class Plane:
         key = crs.to_wkt()
         if key not in self.from_delivery:
             self.from_delivery[key] = pyproj.Transformer.from_crs(crs, self.crs, always_xy=True)
-        projected = rebuilt(
-            delivered, lambda xy: self.projected(split_edges(xy, crs), self.from_delivery[key])
-        )
+        projected = rebuilt(delivered, lambda xy: self.projected(split_edges(xy, crs), self.from_delivery[key]))
         return projected if projected.is_valid else shapely.make_valid(projected, method="structure")
 
     @staticmethod
@@ -289,9 +284,7 @@ class Plane:
         on_ellipsoid = 0.0
         for polygon in polygons_of(shape):
             degrees = rebuilt(polygon, lambda xy: self.projected(xy, self.to_degrees))
-            on_ellipsoid += abs(
-                self.geod.geometry_area_perimeter(shapely.geometry.polygon.orient(degrees))[0]
-            )
+            on_ellipsoid += abs(self.geod.geometry_area_perimeter(shapely.geometry.polygon.orient(degrees))[0])
         if abs(on_ellipsoid - area) > 1e-6 * area + 0.01:
             raise AssertionError(f"plane area {area} m², on the ellipsoid {on_ellipsoid} m²")
         return area
@@ -342,9 +335,7 @@ def rebuilt(shape: BaseGeometry, change: Callable[[np.ndarray], np.ndarray]) -> 
     if isinstance(shape, LineString):  # a LinearRing too
         return type(shape)(change(np.asarray(shape.coords)[:, :2]))
     if isinstance(shape, Polygon):
-        rings = [
-            LinearRing(change(np.asarray(ring.coords)[:, :2])) for ring in (shape.exterior, *shape.interiors)
-        ]
+        rings = [LinearRing(change(np.asarray(ring.coords)[:, :2])) for ring in (shape.exterior, *shape.interiors)]
         return Polygon(rings[0], rings[1:])
     return type(shape)([rebuilt(part, change) for part in shape.geoms])
 
@@ -444,9 +435,7 @@ def read_frame(path: Path, entry: Row) -> gpd.GeoDataFrame:
 
 def check_frame(frame: gpd.GeoDataFrame, entry: Row, columns: set[str]) -> None:
     """Find the faults that make a whole layer fail."""
-    if frame.crs is None or not pyproj.CRS(entry["crs"]).equals(
-        pyproj.CRS(frame.crs), ignore_axis_order=True
-    ):
+    if frame.crs is None or not pyproj.CRS(entry["crs"]).equals(pyproj.CRS(frame.crs), ignore_axis_order=True):
         raise LayerFault("CRS")
     missing = {entry["id"], *columns} - set(frame.columns)
     if missing:
@@ -510,9 +499,7 @@ class Coverage:
     def outside(self, shape: BaseGeometry) -> BaseGeometry:
         """Return the part of a shape that is not covered."""
         beyond = Polygon() if self.held is None else shape.difference(self.held)
-        return (
-            beyond if self.spoiled.is_empty else shapely.union_all([beyond, shape.intersection(self.spoiled)])
-        )
+        return beyond if self.spoiled.is_empty else shapely.union_all([beyond, shape.intersection(self.spoiled)])
 
 
 def coverage_of(name: str, entries: Row, layers: Mapping[str, Layer]) -> Coverage:
@@ -561,9 +548,7 @@ def read_sites(sites: gpd.GeoDataFrame, zone: Row, plane: Plane) -> list[Site]:
         shape = plane.shape(whole, crs)
         dimension = DIMENSION_OF_KIND[KIND_OF_TYPE[shape.geom_type]]
         accuracy_m = number_or(row.get("accuracy_m"), zone.get("site_accuracy_m", math.nan))
-        found.append(
-            Site(str(row["site_id"]), row, shape, dimension, plane.size(shape, dimension), accuracy_m)
-        )
+        found.append(Site(str(row["site_id"]), row, shape, dimension, plane.size(shape, dimension), accuracy_m))
     return found
 
 
@@ -674,9 +659,7 @@ class World:
         self.layers = {name: self.read(pack, name) for name in sorted(used | holders)}
         self.coverages = {name: coverage_of(name, self.entries, self.layers) for name in sorted(used)}
         self.kept = {
-            rule["id"]: kept_by(
-                rule, self.layers[rule["layer"]], self.entries[rule["layer"]].get("codes", {})
-            )
+            rule["id"]: kept_by(rule, self.layers[rule["layer"]], self.entries[rule["layer"]].get("codes", {}))
             for rule in self.rules
         }
         self.distances: dict[tuple[str, int], float] = {}
@@ -717,19 +700,13 @@ class World:
         if widened_by_m > 0:
             shape, dimension = shape.buffer(widened_by_m, quad_segs=QUARTER_SEGMENTS_FINE), AREA
         outside = self.coverages[layer].outside(shape)
-        return self.is_sliver(
-            self.plane.size(outside, dimension), dimension, self.plane.size(shape, dimension)
-        )
+        return self.is_sliver(self.plane.size(outside, dimension), dimension, self.plane.size(shape, dimension))
 
 
 def counts_on(rule: Row, on: date) -> bool:
     """Say whether a rule counts on a day (1): from ``start`` (inclusive) to ``until`` (exclusive)."""
     span = rule["in_force"]
-    return (
-        bool(rule.get("enabled", True))
-        and span["start"] <= on
-        and ("until" not in span or on < span["until"])
-    )
+    return bool(rule.get("enabled", True)) and span["start"] <= on and ("until" not in span or on < span["until"])
 
 
 def measure_taken(test: Test, site: Site, layer_kind: str) -> str | None:
@@ -762,7 +739,8 @@ def overlap_answer(world: World, test: Test, site: Site, ground: Ground) -> Over
         counted = 0.0 if test.is_presence else site.size
     if test.measure == "overlap_share":
         size, counted = min(size / site.size, 1.0), min(counted / site.size, 1.0)
-    is_written = part > (WRITTEN_M2 if site.dimension == AREA else WRITTEN_M)
+    bent_m2 = max(WRITTEN_M2, BEND_M * site.shape.length)
+    is_written = part > (bent_m2 if site.dimension == AREA else WRITTEN_M)
     return OverlapAnswer(test.holds(counted), size, left_out and is_written)
 
 
@@ -777,9 +755,7 @@ def measure_overlap(world: World, rule: Row, test: Test, site: Site, measure: st
     answer = answers.pop() if len(answers) == 1 else None
     sliver = least.sliver or most.sliver
     firm = answer is not None and not sliver and overlap_is_firm(world, rule, test, site, answer=answer)
-    return Measured(
-        measure, answer, least.value, overlap_margin(world, test, site, kept, least), firm, sliver
-    )
+    return Measured(measure, answer, least.value, overlap_margin(world, test, site, kept, least), firm, sliver)
 
 
 def overlap_margin(world: World, test: Test, site: Site, kept: Kept, least: OverlapAnswer) -> float:
@@ -865,11 +841,7 @@ def distance_is_firm(world: World, test: Test, site: Site, kept: Kept, *, found:
         )
     for feature in kept.surely:
         u_m = feature.accuracy_m + site.accuracy_m
-        if (
-            feature.shape is None
-            or math.isnan(u_m)
-            or not test.counts_as_near(world.distance_m(site, feature) + u_m)
-        ):
+        if feature.shape is None or math.isnan(u_m) or not test.counts_as_near(world.distance_m(site, feature) + u_m):
             continue
         if feature.position_known or all_within(site, feature.shape, test.limit - u_m):
             return True
@@ -973,9 +945,7 @@ def verdicts_after_a_flip(findings: Sequence[Row]) -> set[str]:
     words = set()
     for flip in flips:
         other = {"hit": "clear", "clear": "hit"}
-        after = [
-            {**row, "outcome": other[row["outcome"]]} if any(row is r for r in flip) else row for row in findings
-        ]
+        after = [{**row, "outcome": other[row["outcome"]]} if any(row is r for r in flip) else row for row in findings]
         words.add(bounds_of(after)[0])
     return words
 
@@ -984,9 +954,7 @@ def overlaps_of(world: World, site: Site) -> list[dict[str, Any]]:
     """List what a site overlaps, and the nearest kept feature of each distance rule that governs it."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     governing = [
-        rule
-        for rule in world.rules
-        if site_meets(site.row, rule.get("applies", {}), world.attributes) is not False
+        rule for rule in world.rules if site_meets(site.row, rule.get("applies", {}), world.attributes) is not False
     ]
     for name in sorted({rule["layer"] for rule in world.rules} - {world.zone["boundary"]}):
         for feature in world.layers[name].features:
@@ -1004,9 +972,7 @@ def overlaps_of(world: World, site: Site) -> list[dict[str, Any]]:
     return [rows[key] for key in sorted(rows)]
 
 
-def overlap_row(
-    world: World, site: Site, layer: str, feature: Feature, governing: Sequence[Row]
-) -> dict[str, Any]:
+def overlap_row(world: World, site: Site, layer: str, feature: Feature, governing: Sequence[Row]) -> dict[str, Any]:
     """Describe one feature that a site overlaps or that is nearest to it."""
     size = world.overlap_with(site, layer, feature)
     keepers = [r["id"] for r in governing if any(f is feature for f in world.kept[r["id"]].surely)]
@@ -1133,9 +1099,7 @@ def both(text: str) -> dict[str, str]:
     return {"zh": f"样例 {text}", "en": text}
 
 
-def catalogue_row(
-    rng: random.Random, name: str, kind: str, coverage: str, accuracy_m: float | None
-) -> dict[str, Any]:
+def catalogue_row(rng: random.Random, name: str, kind: str, coverage: str, accuracy_m: float | None) -> dict[str, Any]:
     """Return a row of the catalogue."""
     row: dict[str, Any] = {
         "title": both(name),
@@ -1153,9 +1117,7 @@ def catalogue_row(
     return row if accuracy_m is None else {**row, "accuracy_m": accuracy_m}
 
 
-def drawn_layer(
-    name: str, entry: dict[str, Any], columns: dict[str, list[Any]], shapes: list[BaseGeometry]
-) -> Drawn:
+def drawn_layer(name: str, entry: dict[str, Any], columns: dict[str, list[Any]], shapes: list[BaseGeometry]) -> Drawn:
     """Put a layer together."""
     ids = [f"{name}-{number:02d}" for number in range(len(shapes))]
     return Drawn(name, gpd.GeoDataFrame({entry["id"]: ids, **columns}, geometry=shapes, crs=CGCS2000), entry)
@@ -1234,9 +1196,7 @@ def draw_polygons(rng: random.Random, name: str) -> Drawn:
 def draw_columns(rng: random.Random, entry: dict[str, Any], count: int) -> dict[str, list[Any]]:
     """Draw the features' attributes, some missing, some outside the declared codes."""
     gaps = rng.choice([0.0, 0.0, 0.1, 0.3])
-    statuses = [
-        rng.choice(MISSING_CELLS) if rng.random() < gaps else rng.choice(STATUSES) for _ in range(count)
-    ]
+    statuses = [rng.choice(MISSING_CELLS) if rng.random() < gaps else rng.choice(STATUSES) for _ in range(count)]
     statuses[0] = "listed"
     if rng.random() < 0.5:
         entry["codes"] = {"status": ["listed", "suspected", "removed"]}
@@ -1281,16 +1241,12 @@ def with_hole(polygon: Polygon) -> Polygon:
 def draw_stations(rng: random.Random) -> Drawn:
     """Draw stations of differing accuracy; of one perhaps only the town is known."""
     count = rng.randint(2, 4)
-    shapes: list[BaseGeometry] = [
-        Point(at(rng.uniform(-2500, 2500), rng.uniform(-2500, 2500))) for _ in range(count)
-    ]
+    shapes: list[BaseGeometry] = [Point(at(rng.uniform(-2500, 2500), rng.uniform(-2500, 2500))) for _ in range(count)]
     positions: list[str | None] = [None] * count
     if rng.random() < 0.6:
         shapes.append(star(rng, rng.uniform(-2000, 2000), rng.uniform(-2000, 2000), rng.uniform(100, 700)))
         positions.append("unknown")
-    entry = catalogue_row(
-        rng, "stations", "point", rng.choice(["unlimited", "surveyed"]), rng.choice([20.0, None])
-    )
+    entry = catalogue_row(rng, "stations", "point", rng.choice(["unlimited", "surveyed"]), rng.choice([20.0, None]))
     columns = draw_columns(rng, entry, len(shapes))
     columns["accuracy_m"] = [rng.choice([5.0, 20.0, 400.0, math.nan]) for _ in shapes]
     columns["position"] = positions
@@ -1303,9 +1259,7 @@ def draw_rivers(rng: random.Random) -> Drawn:
         LineString([at(rng.uniform(-2800, 2800), rng.uniform(-2800, 2800)) for _ in range(rng.randint(2, 5))])
         for _ in range(rng.randint(2, 4))
     ]
-    entry = catalogue_row(
-        rng, "rivers", "line", rng.choice(["unlimited", "boundary"]), rng.choice([3.0, 10.0, None])
-    )
+    entry = catalogue_row(rng, "rivers", "line", rng.choice(["unlimited", "boundary"]), rng.choice([3.0, 10.0, None]))
     return drawn_layer("rivers", entry, draw_columns(rng, entry, len(shapes)), shapes)
 
 
@@ -1423,7 +1377,9 @@ def draw_where(rng: random.Random, layer: Drawn) -> dict[str, list[str]]:
         return {}
     where: dict[str, list[str]] = {}
     if rng.random() < 0.75:
-        seen = {str(cell).strip() for cell in layer.frame["status"] if isinstance(cell, str) and cell not in MISSING_CELLS} - {"odd"}
+        seen = {
+            str(cell).strip() for cell in layer.frame["status"] if isinstance(cell, str) and cell not in MISSING_CELLS
+        } - {"odd"}
         where["status"] = rng.sample(sorted(seen), rng.randint(1, min(2, len(seen))))
     if not where or rng.random() < 0.3:
         known = sorted({str(int(float(code))) for code in layer.frame["code"] if not pd.isna(code)})
@@ -1437,9 +1393,7 @@ def draw_applies(rng: random.Random, attributes: Row) -> dict[str, list[Any]]:
     industries: list[list[Any]] = [["30*"], ["26*", "30*"], ["3011"], ["4411", "2611"]]
     choices: dict[str, list[list[Any]]] = {
         "kind": [["factory"], ["housing", "school"], ["road"], ["f*", "road"]],
-        "industry": industries
-        if "codes" in attributes.get("industry", {})
-        else [*industries, ["07*", "3011"]],
+        "industry": industries if "codes" in attributes.get("industry", {}) else [*industries, ["07*", "3011"]],
         "land_use": [["07*", "08*"], ["0701"], ["1401"]],
         "is_chemical": [[True], [False]],
     }
@@ -1473,9 +1427,7 @@ def draw_test(rng: random.Random, layer: Drawn) -> dict[str, Any]:
 
 def draw_sites(rng: random.Random, drawn: Sequence[Drawn], attributes: Row) -> gpd.GeoDataFrame:
     """Draw about 15 polygons, lines and points; some touch, some cross the edge of coverage."""
-    named = draw_plain_sites(rng) + draw_sites_on_cells(
-        rng, [cell for layer in drawn for cell in layer.cells]
-    )
+    named = draw_plain_sites(rng) + draw_sites_on_cells(rng, [cell for layer in drawn for cell in layer.cells])
     edge = drawn[1].frame.geometry.iloc[0].exterior
     for _ in range(2):
         place = edge.interpolate(rng.random(), normalized=True)
@@ -1504,9 +1456,7 @@ def draw_plain_sites(rng: random.Random) -> list[tuple[str, BaseGeometry]]:
 
     parts = [star(rng, -400, 100, 200), star(rng, 500, -200, 150)]
     line = [at(*anywhere()) for _ in range(rng.randint(2, 4))]
-    sites: list[tuple[str, BaseGeometry]] = [
-        ("plain", star(rng, *anywhere(), rng.uniform(20, 300))) for _ in range(3)
-    ]
+    sites: list[tuple[str, BaseGeometry]] = [("plain", star(rng, *anywhere(), rng.uniform(20, 300))) for _ in range(3)]
     sites += [
         ("with a hole", with_hole(star(rng, *anywhere(), 260))),
         ("two parts", moved_to(MultiPolygon(parts), Point(at(*anywhere(1500))))),
@@ -1554,13 +1504,8 @@ def draw_site_columns(rng: random.Random, count: int, attributes: Row) -> dict[s
     """Draw the attributes of sites: texts, sets, numbers, words for booleans; some missing."""
     usual = rng.choice([0.0, 0.05, 0.2])
 
-    def column(
-        choices: Sequence[Any], missing: Sequence[Any] = MISSING_CELLS, gaps: float = usual
-    ) -> list[Any]:
-        return [
-            rng.choice(list(missing)) if rng.random() < gaps else rng.choice(list(choices))
-            for _ in range(count)
-        ]
+    def column(choices: Sequence[Any], missing: Sequence[Any] = MISSING_CELLS, gaps: float = usual) -> list[Any]:
+        return [rng.choice(list(missing)) if rng.random() < gaps else rng.choice(list(choices)) for _ in range(count)]
 
     numbers = [3011.0, 3012.0, 2611.0, 4411.0, 301.0, 3011.5]
     texts = [*INDUSTRIES, " 2611 ", "30", "3", "3011;4411", "0711", "9999"]
@@ -1675,9 +1620,7 @@ def toml_value(value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, dict):
-        return (
-            "{ " + ", ".join(f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items()) + " }"
-        )
+        return "{ " + ", ".join(f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     return json.dumps(value, ensure_ascii=False)

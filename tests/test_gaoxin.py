@@ -108,9 +108,7 @@ def test_ids_are_unique_and_say_that_they_are_synthetic(name):
     ids = layer["site_id" if name == "sites.fgb" else "id"]
     assert ids.is_unique
     assert ids.str.startswith("SYN-").all()
-    for column in {"code"} & set(layer.columns) - (
-        {"code"} if name in {"forest.fgb", "stations.fgb"} else set()
-    ):
+    for column in {"code"} & set(layer.columns) - ({"code"} if name in {"forest.fgb", "stations.fgb"} else set()):
         assert layer[column].str.startswith("SYN-").all()
     if "status" in layer and name not in {"plots.fgb", "stations.fgb"}:
         assert set(layer["status"]) == {"synthetic"}
@@ -215,9 +213,7 @@ def test_the_grades_and_zones_are_nested_without_overlap():
 
 
 def test_the_three_lines_do_not_cross():
-    red, farm, urban = (
-        shapely.union_all(read(n).geometry.values) for n in ("red_line", "farmland", "urban_boundary")
-    )
+    red, farm, urban = (shapely.union_all(read(n).geometry.values) for n in ("red_line", "farmland", "urban_boundary"))
     assert km2(red.intersection(urban)) < 1e-6
     assert not farm.intersects(red)
     assert not farm.intersects(urban)
@@ -252,14 +248,10 @@ def test_stations_are_where_the_list_says_or_unknown(towns):
 
 def test_the_wide_coverage_serves_the_distance_rules(boundary, rules, catalogue):
     wide = read("coverage_wide").geometry.iloc[0]
-    gap = min(
-        GEOD.inv(a.x, a.y, b.x, b.y)[2] for a, b in [shapely.ops.nearest_points(boundary, wide.boundary)]
-    )
+    gap = min(GEOD.inv(a.x, a.y, b.x, b.y)[2] for a, b in [shapely.ops.nearest_points(boundary, wide.boundary)])
     assert gap >= 5_000
     limits = [
-        rule["test"]["value"]
-        for rule in rules
-        if rule["test"]["measure"] == "distance_m" and rule.get("enabled", True)
+        rule["test"]["value"] for rule in rules if rule["test"]["measure"] == "distance_m" and rule.get("enabled", True)
     ]
     assert limits
     assert max(limits) < 5_000
@@ -294,9 +286,9 @@ def test_a_site_touches_a_listed_plot_and_another_is_a_sliver_on_farmland(bounda
 @pytest.mark.parametrize(("site", "distance"), [("SYN-S20", 2_999.9), ("SYN-S21", 3_000.1)])
 def test_two_sites_lie_just_within_and_just_beyond_the_ring(site, distance):
     shape = read("sites").set_index("site_id").geometry[site]
-    assert min(
-        GEOD.inv(106.2953, 29.5983, x, y)[2] for x, y in shapely.get_coordinates(shape)
-    ) == pytest.approx(distance, abs=0.005)
+    assert min(GEOD.inv(106.2953, 29.5983, x, y)[2] for x, y in shapely.get_coordinates(shape)) == pytest.approx(
+        distance, abs=0.005
+    )
 
 
 # ----------------------------------------------------------------------------------------- TOML files
@@ -333,9 +325,7 @@ def test_enumerated_columns_hold_only_their_codes(catalogue):
 
 
 def test_sensitive_layers_are_not_public(catalogue):
-    assert {catalogue[name]["audience"] for name in ("red_line", "plots", "units", "key_enterprises")} == {
-        "department"
-    }
+    assert {catalogue[name]["audience"] for name in ("red_line", "plots", "units", "key_enterprises")} == {"department"}
     assert catalogue["farmland"]["audience"] == "internal"
     for name in ("boundary", "towns", "forest", "rivers", "stations"):
         assert catalogue[name]["audience"] == "public"
@@ -435,6 +425,4 @@ def test_targets_are_those_of_the_plan():
     assert rows["safe-land-use"]["op"] == "="
     assert "by" not in rows["safe-land-use"]
     assert {row.get("by") for row in rows.values()} == {2025, None}
-    assert all(
-        name.endswith(("局", "中心", "办公室")) for row in rows.values() for name in row["departments"]
-    )
+    assert all(name.endswith(("局", "中心", "办公室")) for row in rows.values() for name in row["departments"])
