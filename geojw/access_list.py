@@ -103,7 +103,7 @@ class Rule:
     unless: Mapping[str, Values] = Field(default_factory=dict)
     proofs: tuple[Proof, ...] = ()
     enabled: Flag = True
-    reason: str | None = None
+    reason: str | Words2 | None = None
 
     @property
     def rank(self) -> int:

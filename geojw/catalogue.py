@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from geojw.errors import Fault
+from geojw.texts import catalogue
 
 ROW = ConfigDict(extra="forbid")
 """How every row is read: unknown keys are faults; the types below are not guessed from text."""
@@ -160,8 +161,8 @@ class Target:
     departments: Words = ()
 
 
-def read_toml(path: Path, faults: list[Fault]) -> dict[str, Any]:
-    """Read one TOML file; what is wrong goes to `faults` and an empty table comes back."""
+def read_toml(path: Path, faults: list[Fault]) -> dict[str, Any] | None:
+    """Read one TOML file; what is wrong goes to `faults` and None comes back."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -170,7 +171,7 @@ def read_toml(path: Path, faults: list[Fault]) -> dict[str, Any]:
         faults.append(Fault("not_toml", path.name, {"error": error}))
     except OSError as error:
         faults.append(Fault("file_unreadable", path.name, {"error": error.strerror or error}))
-    return {}
+    return None
 
 
 def read_row(kind: type[RowT], value: object, where: str, faults: list[Fault]) -> RowT | None:
@@ -196,26 +197,51 @@ def read_row(kind: type[RowT], value: object, where: str, faults: list[Fault]) -
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        faults.extend(_fault(item, kind, where) for item in error.errors())
+        items = error.errors()
+        # A list of which every item is wrong is called too short as well.
+        inner = {item["loc"][:cut] for item in items for cut in range(len(item["loc"]))}
+        kept = [item for item in items if item["type"] != "too_short" or item["loc"] not in inner]
+        told = {(fault.key, fault.where): fault for fault in (_fault(item, kind, where, value) for item in kept)}
+        faults.extend(told.values())
         return None
 
 
-def _fault(item: Any, kind: type[object], where: str) -> Fault:  # noqa: ANN401 - pydantic's own dict
-    path = ".".join(str(part) for part in item["loc"])
+def _fault(item: Any, kind: type[object], where: str, value: object) -> Fault:  # noqa: ANN401 - pydantic's own dict
+    loc = _in_the_file(item["loc"], value)
+    path = ".".join(str(part) for part in loc)
     where = f"{where}, {path}" if path else where
+    got = repr(item["input"])[:80]
     match item["type"]:
         case "unexpected_keyword_argument" | "extra_forbidden":
-            known = _keys_at(kind, item["loc"][:-1])
-            near = difflib.get_close_matches(str(item["loc"][-1]), known, 1)
-            if near:
-                return Fault("unknown_key_near", where, {"near": near[0]})
-            return Fault("unknown_key", where, {"known": ", ".join(sorted(known))})
-        case "missing":
-            return Fault("missing_key", where)
+            known = _keys_at(kind, loc[:-1])
+            near = difflib.get_close_matches(str(loc[-1]), known, 1)
+            key, fields = (
+                ("unknown_key_near", {"near": near[0]})
+                if near
+                else ("unknown_key", {"known": ", ".join(sorted(known))})
+            )
+        case "missing" | "missing_argument":
+            key, fields = "missing_key", {}
         case "literal_error":
-            return Fault("not_one_of", where, {"got": item["input"], "known": item["ctx"]["expected"]})
-        case _:
-            return Fault("wrong_value", where, {"got": repr(item["input"])[:80], "why": item["msg"]})
+            key, fields = "not_one_of", {"got": got, "known": item["ctx"]["expected"].replace(" or ", ", ")}
+        case _ if len(loc) < len(item["loc"]):
+            key, fields = "value_of_neither", {"got": got}
+        case one:
+            key = f"value_{one}" if f"fault.value_{one}" in catalogue() else "wrong_value"
+            fields = {"got": got, **item.get("ctx", {})}
+    return Fault(key, where, fields)
+
+
+def _in_the_file(loc: tuple[str | int, ...], value: Any) -> tuple[str | int, ...]:  # noqa: ANN401 - walks TOML
+    """Cut a place down to what the file has: a missing key is its last part, arms of a union are none."""
+    for number, part in enumerate(loc):
+        if isinstance(value, dict):
+            if part not in value:
+                return loc[: number + 1]
+        elif not (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            return loc[:number]
+        value = value[part]
+    return loc
 
 
 def _keys_at(kind: Any, loc: tuple[str | int, ...]) -> list[str]:  # noqa: ANN401 - walks annotations

@@ -330,7 +330,8 @@ def _print_idle(console: Console, opened: Any, day: date, lang: str) -> None:  #
         console.print(Text(say("check.idle", lang), "bold"))
     for rule in idle:
         if not rule.enabled:
-            why = say("check.disabled", lang, reason=rule.reason)
+            reason = rule.reason if isinstance(rule.reason, str) or rule.reason is None else rule.reason.in_(lang)
+            why = say("check.disabled", lang, reason=reason)
         elif day < rule.in_force.start:
             why = say("check.not_yet", lang, day=rule.in_force.start)
         else:

@@ -69,14 +69,20 @@ class AnalysisCRS:
 
     def to_geographic(self, geometries: Geometries) -> Geometries:
         """Bring geometries of this CRS to CGCS2000 longitude and latitude (EPSG:4490)."""
-        return _transformed(geometries, self._inverse())
+        return np.asarray(shapely.transform(geometries, self.lonlat), dtype=object)
 
     def lonlat(self, xy: Floats) -> Floats:
-        """Bring an (n, 2) array of this CRS to longitude and latitude in degrees."""
-        return np.column_stack(self._inverse().transform(xy[:, 0], xy[:, 1]))
+        """
+        Bring an (n, 2) array of this CRS to longitude and latitude in degrees.
 
-    def _inverse(self) -> Transformer:
-        return _transformer(self.crs.to_wkt(), "EPSG:4490")
+        PROJ's inverse is 1.3 mm off in northing (a cut series), except at the very centre; one step of correction
+        by its exact forward makes it good to a nanometre.
+        """
+        back = _transformer(self.crs.to_wkt(), "EPSG:4490")
+        forth = _transformer("EPSG:4490", self.crs.to_wkt())
+        once = back.transform(xy[:, 0], xy[:, 1])
+        off = xy - np.column_stack(forth.transform(*once))
+        return np.column_stack(back.transform(xy[:, 0] + off[:, 0], xy[:, 1] + off[:, 1]))
 
     def distance_m(self, start: Floats, end: Floats) -> Floats:
         """Geodesic distance in metres between the rows of two (n, 2) arrays of this CRS."""

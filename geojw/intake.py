@@ -180,13 +180,14 @@ class _File:
     def read(self, start: int, stop: int) -> gpd.GeoDataFrame:
         """Read some rows as they are, with their ids, source and row."""
         try:
-            frame = pyogrio.read_dataframe(
-                self.path,
-                layer=self.table or 0,
-                skip_features=start,
-                max_features=stop - start,
-                on_invalid="ignore",
-            )
+            with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found and refused
+                frame = pyogrio.read_dataframe(
+                    self.path,
+                    layer=self.table or 0,
+                    skip_features=start,
+                    max_features=stop - start,
+                    on_invalid="ignore",
+                )
         except READ_ERRORS as problem:
             raise SitesError([Fault("unreadable", self.path.name, {"error": short(problem)})]) from None
         if len(frame) != stop - start:

@@ -146,7 +146,8 @@ def draw_screening(
     lang
         ``zh`` or ``en``.
     texts
-        The page's texts in that language, keyed as in the table ``map`` of ``texts.toml``, and the words that it shares with the tables.
+        The page's texts in that language, keyed as in the table ``map`` of ``texts.toml``, and the words that it
+        shares with the tables.
     bounds
         First view: west, south, east, north in degrees, CGCS2000.
 

@@ -9,9 +9,10 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from geojw.access_list import Rule, listed
+from geojw.access_list import Rule, Test, listed
 from geojw.catalogue import UNLIMITED, Attribute, Layer, Target, Zone, read_row, read_toml
-from geojw.errors import Fault, PackError
+from geojw.errors import CRSError, Fault, PackError
+from geojw.geodesy import read_crs
 
 RowT = TypeVar("RowT", Rule, Target)
 
@@ -81,56 +82,63 @@ def load_pack(folder: Path) -> Pack:
         raise PackError([Fault("pack_missing", str(folder))])
     faults: list[Fault] = []
     tables = {name: read_toml(folder / name, faults) for name in FILES}
-    if faults:
-        raise PackError(faults)
-    zone = read_row(Zone, tables["zone.toml"], "zone.toml", faults)
-    layers = _layers(tables["catalogue.toml"], faults)
+    layer_rows = _layer_rows(tables["catalogue.toml"], faults)
+    layers = _layers(layer_rows or {}, faults)
+    zone_table = tables["zone.toml"]
+    zone = None if zone_table is None else read_row(Zone, zone_table, "zone.toml", faults)
     rules = _rows(Rule, tables["access_list.toml"], "rule", "access_list.toml", faults)
     targets = _rows(Target, tables["targets.toml"], "target", "targets.toml", faults)
-    known = set(tables["catalogue.toml"].get("layers", {}))
-    faults += _layer_faults(layers, known)
-    for rule in rules:
-        faults += _rule_faults(rule, layers, known, zone.attributes if zone else {})
+    if layer_rows is not None:  # else every layer would seem unknown
+        known = set(layer_rows)
+        faults += _layer_faults(layers, known)
+        faults += [fault for rule in rules for fault in _rule_faults(rule, layers, known)]
+        faults += _target_faults(targets, known)
+        faults += [] if zone is None else _boundary_faults(zone, layers, known)
+    faults += [] if zone is None else _zone_faults(zone)
+    attributes = {} if zone is None else zone.attributes
+    faults += [fault for rule in rules for fault in _value_faults(rule, layers.get(rule.layer), attributes)]
     faults += _ungoverned(rules)
-    faults += _target_faults(targets, known)
-    if zone is not None:
-        faults += _zone_faults(zone, layers, known)
     if faults or zone is None:
         raise PackError(faults)
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
     return Pack(folder, zone, layers, tuple(rules), tuple(targets), hashes)
 
 
-def _layers(table: dict[str, Any], faults: list[Fault]) -> dict[str, Layer]:
+def _layer_rows(table: dict[str, Any] | None, faults: list[Fault]) -> dict[str, Any] | None:
+    """Give the rows of the catalogue, or None where there is no telling what they are."""
+    if table is None:
+        return None
     faults += [Fault("unknown_key", f"catalogue.toml, {key}", {"known": "layers"}) for key in table if key != "layers"]
-    read = {
-        name: read_row(Layer, row, f"catalogue.toml, layers.{name}", faults)
-        for name, row in sorted(_table(table, "layers", "catalogue.toml", faults).items())
-    }
+    rows = table.get("layers")
+    if isinstance(rows, dict):
+        return rows
+    faults.append(Fault("not_tables", "catalogue.toml, layers"))
+    return None
+
+
+def _layers(rows: dict[str, Any], faults: list[Fault]) -> dict[str, Layer]:
+    read = {name: read_row(Layer, row, f"catalogue.toml, layers.{name}", faults) for name, row in sorted(rows.items())}
     return {name: row for name, row in read.items() if row is not None}
 
 
-def _table(table: dict[str, Any], key: str, file: str, faults: list[Fault]) -> dict[str, Any]:
-    value = table.get(key)
-    if isinstance(value, dict):
-        return value
-    faults.append(Fault("missing_key", f"{file}, {key}"))
-    return {}
-
-
-def _rows(kind: type[RowT], table: dict[str, Any], key: str, file: str, faults: list[Fault]) -> list[RowT]:
+def _rows(kind: type[RowT], table: dict[str, Any] | None, key: str, file: str, faults: list[Fault]) -> list[RowT]:
+    if table is None:
+        return []
     faults += [Fault("unknown_key", f"{file}, {k}", {"known": key}) for k in table if k != key]
-    rows, seen = [], dict[str, int]()
     raw = table.get(key, [])
     if not isinstance(raw, list):
         faults.append(Fault("not_rows", f"{file}, {key}", {"key": key}))
-        raw = []
+        return []
+    rows: list[RowT] = []
+    seen: dict[str, int] = {}
     for number, value in enumerate(raw, 1):
-        name = value.get("id", "?") if isinstance(value, dict) else "?"
-        row = read_row(kind, value, f"{file}, {key} {number} ({name})", faults)
-        if name in seen:
-            faults.append(Fault("duplicate_id", f"{file}, {key} {number} ({name})", {"first": seen[name]}))
-        seen.setdefault(str(name), number)
+        name = value.get("id") if isinstance(value, dict) else None
+        at = f"{file}, {key} {number}" + (f" ({name})" if isinstance(name, str) else "")
+        row = read_row(kind, value, at, faults)
+        if isinstance(name, str):
+            if name in seen:
+                faults.append(Fault("duplicate_id", at, {"first": seen[name]}))
+            seen.setdefault(name, number)
         if row is not None:
             rows.append(row)
     return sorted(rows, key=lambda row: row.id)
@@ -142,6 +150,7 @@ def _layer_faults(layers: Mapping[str, Layer], known: set[str]) -> Iterable[Faul
         path = PurePosixPath(layer.path)
         if path.is_absolute() or ".." in path.parts or "\\" in layer.path or ":" in layer.path:
             yield Fault("path_outside", f"{at}, path", {"path": layer.path})
+        yield from _crs_faults(layer.crs, f"{at}, crs")
         if layer.kind == "vector":
             for key in ("geometry", "id"):
                 if getattr(layer, key) is None:
@@ -156,22 +165,35 @@ def _layer_faults(layers: Mapping[str, Layer], known: set[str]) -> Iterable[Faul
             yield Fault("bad_coverage", f"{at}, coverage", {"layer": layer.coverage})
 
 
-def _zone_faults(zone: Zone, layers: Mapping[str, Layer], known: set[str]) -> Iterable[Fault]:
+def _boundary_faults(zone: Zone, layers: Mapping[str, Layer], known: set[str]) -> Iterable[Fault]:
     if zone.boundary not in known:
         yield Fault("unknown_layer", "zone.toml, boundary", {"layer": zone.boundary})
     elif (row := layers.get(zone.boundary)) and row.geometry != "polygon":
         yield Fault("boundary_not_polygon", "zone.toml, boundary", {"layer": zone.boundary})
+
+
+def _zone_faults(zone: Zone) -> Iterable[Fault]:
     lon, lat = zone.centre
     if abs(lon) > HALF_TURN or abs(lat) > HALF_TURN / 2:
         yield Fault("centre_range", "zone.toml, centre", {"lon": lon, "lat": lat})
+    if zone.planar_crs is not None:
+        yield from _crs_faults(zone.planar_crs, "zone.toml, planar_crs", planar=True)
     for key, spec in zone.attributes.items():
         if (spec.scheme is None) != (spec.scheme_column is None):
             yield Fault("scheme_pair", f"zone.toml, attributes.{key}")
 
 
-def _rule_faults(
-    rule: Rule, layers: Mapping[str, Layer], known: set[str], attributes: Mapping[str, Attribute]
-) -> Iterable[Fault]:
+def _crs_faults(text: str, at: str, *, planar: bool = False) -> Iterable[Fault]:
+    try:
+        crs = read_crs(text, at)
+    except CRSError as error:
+        yield from error.faults
+        return
+    if planar and not crs.is_projected:
+        yield Fault("crs_not_planar", at, {"crs": crs.name})
+
+
+def _rule_faults(rule: Rule, layers: Mapping[str, Layer], known: set[str]) -> Iterable[Fault]:
     at = f"access_list.toml, rule {rule.id}"
     if rule.layer not in known:
         yield Fault("unknown_layer", f"{at}, layer", {"layer": rule.layer})
@@ -184,10 +206,9 @@ def _rule_faults(
     layer = layers.get(rule.layer)
     if layer and (layer.kind == "raster") != (rule.test.measure == "cover_share"):
         yield Fault("measure_of_kind", f"{at}, test", {"measure": rule.test.measure, "kind": layer.kind})
-    yield from _value_faults(rule, at, layer, attributes)
 
 
-def _value_faults(rule: Rule, at: str, layer: Layer | None, attributes: Mapping[str, Attribute]) -> Iterable[Fault]:
+def _value_faults(rule: Rule, layer: Layer | None, attributes: Mapping[str, Attribute]) -> Iterable[Fault]:
     """Find values of a rule that its declared codes do not know."""
     asked: list[tuple[str, Iterable[str | bool], Iterable[str]]] = []
     if layer is not None:
@@ -197,10 +218,11 @@ def _value_faults(rule: Rule, at: str, layer: Layer | None, attributes: Mapping[
             (f"{part}.{key}", values, attributes[key].codes if key in attributes else ())
             for key, values in wanted.items()
         ]
-    for where, values, codes in asked:
+    for place, values, codes in asked:
         for value in values:
             if codes and isinstance(value, str) and not _within(value, codes):
-                yield Fault("value_not_in_codes", f"{at}, {where}", {"got": value})
+                at = f"access_list.toml, rule {rule.id}, {place}"
+                yield Fault("value_not_in_codes", at, {"got": value})
 
 
 def _within(value: str, codes: Iterable[str]) -> bool:
@@ -220,19 +242,38 @@ def _ungoverned(rules: Iterable[Rule]) -> Iterable[Fault]:
 
 
 def _governs(other: Rule, rule: Rule) -> bool:
-    """Whether another rule catches every case that the exception of `rule` lifts."""
-    if other is rule or other.layer != rule.layer or other.effect == "inform" or other.unless == rule.unless:
-        return False
-    if other.in_force.start > rule.in_force.start or (
-        other.in_force.until is not None and (rule.in_force.until is None or other.in_force.until < rule.in_force.until)
-    ):
-        return False
-    if any(
-        not set(rule.where.get(column, ())) <= set(v) or column not in rule.where for column, v in other.where.items()
-    ):
+    """Whether another rule surely catches every case that the exception of `rule` lifts."""
+    if other is rule or other.layer != rule.layer or other.effect == "inform" or other.unless:
         return False
     lifted = {**rule.applies, **rule.unless}
-    return all(key in lifted and set(lifted[key]) <= set(values) for key, values in other.applies.items())
+    return (
+        _lasts(other, rule)
+        and _catches(other.test, rule.test)
+        and all(set(rule.where.get(column, ())) <= set(values) for column, values in other.where.items())
+        and all(column in rule.where for column in other.where)
+        and all(key in lifted and set(lifted[key]) <= set(values) for key, values in other.applies.items())
+    )
+
+
+def _lasts(other: Rule, rule: Rule) -> bool:
+    """Whether another rule is in force whenever `rule` is."""
+    mine, its = rule.in_force, other.in_force
+    ends_later = its.until is None or (mine.until is not None and its.until >= mine.until)
+    return its.start <= mine.start and ends_later
+
+
+def _catches(other: Test, test: Test) -> bool:
+    """Whether one test holds wherever another does."""
+
+    def family(one: Test) -> str:
+        return "overlap" if one.measure.startswith("overlap") and one.value == 0.0 else one.measure
+
+    upward = test.op in (">", ">=")
+    if family(other) != family(test) or (other.op in (">", ">=")) != upward:
+        return False
+    if other.value == test.value:
+        return other.op == test.op or other.op in (">=", "<=")
+    return (other.value < test.value) == upward
 
 
 def _target_faults(targets: Iterable[Target], known: set[str]) -> Iterable[Fault]:

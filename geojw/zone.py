@@ -314,9 +314,10 @@ def _checked_hash(path: Path, row: Layer) -> str:
 
 def _read_layer(path: Path, row: Layer, crs: CRS, window: tuple[float, ...] | None) -> gpd.GeoDataFrame:
     try:
-        frame: gpd.GeoDataFrame = pyogrio.read_dataframe(
-            path, layer=row.table or 0, encoding=row.encoding, bbox=window, force_2d=True, on_invalid="ignore"
-        )
+        with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found and named below
+            frame: gpd.GeoDataFrame = pyogrio.read_dataframe(
+                path, layer=row.table or 0, encoding=row.encoding, bbox=window, force_2d=True, on_invalid="ignore"
+            )
     except READ_ERRORS as problem:
         raise LayerError([Fault("unreadable", row.path, {"error": short(problem)})]) from None
     if window is None:

@@ -10,6 +10,7 @@ can end it. Data are made from a fixed seed: the same on every machine.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.metadata
 import importlib.util
 import json
@@ -398,7 +399,7 @@ def by_sjoin(site: gpd.GeoDataFrame, feature: gpd.GeoDataFrame) -> tuple[pd.Data
 def by_sedonadb(site: gpd.GeoDataFrame, feature: gpd.GeoDataFrame) -> tuple[pd.DataFrame, float]:
     """Use SedonaDB's spatial join and intersection, on all cores."""
     import pyarrow as pa  # noqa: PLC0415 - only this peer needs them
-    import sedonadb  # noqa: PLC0415
+    import sedonadb  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415
 
     database = sedonadb.connect()
     for name, frame in (("site", site), ("feature", feature)):
@@ -407,6 +408,9 @@ def by_sedonadb(site: gpd.GeoDataFrame, feature: gpd.GeoDataFrame) -> tuple[pd.D
                FROM site AS s JOIN feature AS f ON ST_Intersects(s.geometry, f.geometry)"""
     return pa.table(database.sql(asked)).to_pandas(), 0.0
 
+
+NEEDS = {"geojw": ("geojw.overlay",), "SedonaDB": ("sedonadb", "pyarrow")}
+"""What a way loads before its time starts."""
 
 WAYS: dict[str, Way] = {
     "geojw, 1 thread": lambda site, feature: by_geojw(site, feature, 1),
@@ -421,6 +425,8 @@ REFERENCE, OURS = "geopandas.overlay", ("geojw, 1 thread", "geojw, 2 threads")
 def child_way(way: str, site_file: str, feature_file: str, out: str) -> dict[str, float]:
     """Run one way: what a process of its own does."""
     site, feature = gpd.read_parquet(site_file), gpd.read_parquet(feature_file)
+    for module in NEEDS.get(way.split(",")[0], ()):
+        importlib.import_module(module)
     started = time.perf_counter()
     pairs, prepared_s = WAYS[way](site, feature)
     seconds = time.perf_counter() - started
@@ -716,8 +722,8 @@ that of the whole process, libraries and inputs included.
 
 {table(results.engine)}
 
-Each pair of site and feature is compared with geojw's; equal is a difference of at most {EQUAL:g} m², or {EQUAL:g} of the
-area where that is more. {faults}
+Each pair of site and feature is compared with geojw's; equal is a difference of at most {EQUAL:g} m², or {EQUAL:g} of
+the area where that is more. {faults}
 
 ## The whole screening
 

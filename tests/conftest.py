@@ -224,7 +224,12 @@ class PackFolder:
         path = self.folder / str(row["path"])
         if broken == "wrong_checksum":
             row["source"] = {**row["source"], "sha256": "0" * 64}
-        if broken == "missing" or row["kind"] != "vector" or path.suffix not in (".gpkg", ".shp") or not path.parent.is_dir():
+        if (
+            broken == "missing"
+            or row["kind"] != "vector"
+            or path.suffix not in (".gpkg", ".shp")
+            or not path.parent.is_dir()
+        ):
             path.unlink(missing_ok=True)
             return row
         if broken == "other_crs":

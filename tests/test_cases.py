@@ -76,7 +76,7 @@ def test_case(case: dict[str, Any], make_pack: Any, rows_to_frame: Any) -> None:
     pack = make_pack(**pack_of(deepcopy(case)))
     zone = pack.open()
     site = case["site"]
-    result = geojw.screen(rows_to_frame([site]), zone, on=case.get("on", DAY), lang="en")
+    result = geojw.screen(rows_to_frame([site]), zone, on=case.get("on", DAY), lang="en", workers=1)
     findings = {row["rule_id"]: row for row in result.findings.to_dict("records")}
     said = {name: {"outcome": want} if isinstance(want, str) else want for name, want in case["expect"].items()}
     governing = {name for name, want in said.items() if want["outcome"] != "no row"}
@@ -161,7 +161,7 @@ def test_measure(row: dict[str, Any], make_pack: Any, rows_to_frame: Any) -> Non
     pack = make_pack(layers={row["layer"]: table["layers"][row["layer"]]}, rules=[rule])
     places = table["sites"][row["site"]]
     sites = rows_to_frame({"site_id": place, **shape} for place, shape in places.items())
-    found = geojw.screen(sites, pack.open(), on=DAY, lang="en").findings.set_index("site_id")
+    found = geojw.screen(sites, pack.open(), on=DAY, lang="en", workers=1).findings.set_index("site_id")
     assert found["outcome"].to_dict() == {"inside": row["inside"], "outside": row["outside"]}
     if row["taken"]:
         assert set(found["measure"]) == {row["taken"]}

@@ -157,7 +157,9 @@ def test_a_pair_that_nothing_can_measure_is_unknown(monkeypatch: pytest.MonkeyPa
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-@given(st.floats(106.15, 106.5), st.floats(29.35, 29.7), st.floats(0.0005, 0.05), st.integers(3, 60), st.integers(0, 999))
+@given(
+    st.floats(106.15, 106.5), st.floats(29.35, 29.7), st.floats(0.0005, 0.05), st.integers(3, 60), st.integers(0, 999)
+)
 def test_areas_are_ellipsoidal(lon: float, lat: float, radius: float, corners: int, seed: int) -> None:
     shape = star(lon, lat, radius, corners, seed)
     dense = shapely.segmentize(shape, 0.0002)  # geodesics are then as straight as the edges

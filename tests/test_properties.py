@@ -85,7 +85,9 @@ def test_losing_data_never_lowers_what_a_site_may_be(seed: int, lose: object, da
         sites = oracle.random_pack(seed, pack)
         before = at_most(screened(pack, sites))
         layers = tomllib.loads((pack / "catalogue.toml").read_text("utf-8"))["layers"]
-        choices = [(p, c) for name, p, c in delivered(pack) if not (lose is emptied and layers[name].get("may_be_empty"))]
+        choices = [
+            (p, c) for name, p, c in delivered(pack) if not (lose is emptied and layers[name].get("may_be_empty"))
+        ]
         path, column = data.draw(st.sampled_from(choices))
         try:
             lose(path, column)

@@ -187,7 +187,11 @@ def test_no_id_column(write: Any) -> None:
 
 def test_one_id_missing(write: Any) -> None:
     """A row whose id is blank is called by file and row; it is not lost."""
-    rows = [{"site_id": "A", "box": [0, 0, 10, 10]}, {"site_id": None, "box": [20, 0, 30, 10]}, {"site_id": "/", "box": [40, 0, 50, 10]}]
+    rows = [
+        {"site_id": "A", "box": [0, 0, 10, 10]},
+        {"site_id": None, "box": [20, 0, 30, 10]},
+        {"site_id": "/", "box": [40, 0, 50, 10]},
+    ]
     assert list(placed(write("s.gpkg", rows)).frame.index) == ["A", "s-2", "s-3"]
 
 
@@ -305,14 +309,20 @@ def test_ring_that_touches_itself(write: Any) -> None:
 
 def test_hole_outside(write: Any) -> None:
     """A hole outside its shell is repaired to what lies inside, and said."""
-    shape = {"site_id": "W", "polygon": [[0, 0], [100, 0], [100, 100], [0, 100]], "holes": [[[200, 0], [210, 0], [210, 10], [200, 10]]]}
+    shape = {
+        "site_id": "W",
+        "polygon": [[0, 0], [100, 0], [100, 100], [0, 100]],
+        "holes": [[[200, 0], [210, 0], [210, 10], [200, 10]]],
+    }
     sites = placed(write("s.gpkg", [shape]))
     assert [fault.key for fault in sites.remarks] == ["repaired"]
 
 
 def test_height_is_dropped(write: Any) -> None:
     """Heights do not matter and do not disturb."""
-    sites = placed(write("s.gpkg", [{"site_id": "Z", "wkt": "POLYGON Z((0 0 300, 100 0 310, 100 100 320, 0 100 300, 0 0 300))"}]))
+    sites = placed(
+        write("s.gpkg", [{"site_id": "Z", "wkt": "POLYGON Z((0 0 300, 100 0 310, 100 100 320, 0 100 300, 0 0 300))"}])
+    )
     assert not shapely.has_z(sites.frame.geometry.values).any()
     assert sites.frame.geometry.iloc[0].area == pytest.approx(10_000)
 
@@ -331,7 +341,12 @@ def test_collection_of_one_kind(write: Any) -> None:
 
 def test_parts_that_overlap(write: Any) -> None:
     """Parts of one site that overlap count once."""
-    rows = [{"site_id": "M", "polygons": [[[0, 0], [100, 0], [100, 100], [0, 100]], [[50, 0], [150, 0], [150, 100], [50, 100]]]}]
+    rows = [
+        {
+            "site_id": "M",
+            "polygons": [[[0, 0], [100, 0], [100, 100], [0, 100]], [[50, 0], [150, 0], [150, 100], [50, 100]]],
+        }
+    ]
     assert placed(write("s.gpkg", rows)).frame.geometry.iloc[0].area == pytest.approx(15_000)
 
 
@@ -386,7 +401,9 @@ def test_long_edges_stay_straight_where_they_were_drawn(write: Any) -> None:
     middle = (106.34, 29.5)
     upper = shapely.Polygon([south, far, (106.43, 29.6), north])
     lower = shapely.Polygon([south, middle, far, (106.43, 29.4), (106.25, 29.4)])
-    sites = placed(write("s.gpkg", [{"site_id": "L", "wkt": lower.wkt}, {"site_id": "U", "wkt": upper.wkt}], crs="EPSG:4490"))
+    sites = placed(
+        write("s.gpkg", [{"site_id": "L", "wkt": lower.wkt}, {"site_id": "U", "wkt": upper.wkt}], crs="EPSG:4490")
+    )
     one, other = sites.frame.geometry
     assert one.intersection(other).area < 1.0
     assert one.area == pytest.approx(geojw.geodesy.ellipsoidal_area_m2(shapely.segmentize(lower, 1e-3)), rel=2e-6)
@@ -448,7 +465,9 @@ def test_columns_of_two_files(write: Any) -> None:
     assert pd.isna(frame.loc["B", "activity"])
 
 
-@pytest.mark.parametrize("name", ["_row", "_source", "geometry", "index", "site_id", "verdict", "rule_id", "name", "fid_"])
+@pytest.mark.parametrize(
+    "name", ["_row", "_source", "geometry", "index", "site_id", "verdict", "rule_id", "name", "fid_"]
+)
 def test_column_of_a_name_that_geojw_uses(name: str, write: Any, zone: Any) -> None:
     """A column of the user's that has one of our names breaks nothing."""
     path = write("s.gpkg", [{"key": "A", name: "x", "box": [-50, 0, -10, 10]}])
@@ -523,7 +542,10 @@ def test_frame_of_sites(zone: Any, rows_to_frame: Any) -> None:
     frame = rows_to_frame([{"site_id": "A", "box": [-50, 0, -10, 10]}, {"site_id": "B", "box": [50, 0, 60, 10]}])
     copy = frame.copy()
     result = geojw.screen(frame, zone, on=DAY)
-    assert dict(zip(result.verdicts["site_id"], result.verdicts["verdict"], strict=True)) == {"A": "prohibit", "B": "clear"}
+    assert dict(zip(result.verdicts["site_id"], result.verdicts["verdict"], strict=True)) == {
+        "A": "prohibit",
+        "B": "clear",
+    }
     pd.testing.assert_frame_equal(frame, copy)
     result = geojw.screen(frame.assign(site_id=["X", "X"]), zone, on=DAY)
     assert len(result.verdicts) == 0
