@@ -19,6 +19,9 @@ Effect = Literal["prohibit", "approval", "condition", "supervise", "inform"]
 EFFECTS: tuple[str, ...] = ("clear", "inform", "supervise", "condition", "approval", "prohibit")
 """From the weakest to the strictest; the position is the rank."""
 
+FEW = 32
+"""So few cells are matched one by one: finding the equal ones first would take longer."""
+
 FALSE, UNKNOWN, TRUE = 0, 1, 2
 """The three values, in this order so that `and` is the minimum and `or` the maximum."""
 
@@ -219,6 +222,8 @@ def match_cells(cells: pd.Series, wanted: tuple[str | bool, ...], spec: Attribut
     ndarray
         `FALSE`, `UNKNOWN` or `TRUE` for each row.
     """
+    if len(cells) < FEW:
+        return np.array([_match_cell(cell, wanted, spec) for cell in cells], dtype=np.int8)
     codes, unique = pd.factorize(cells, use_na_sentinel=False)
     answers = np.array([_match_cell(cell, wanted, spec) for cell in unique], dtype=np.int8)
     return answers[codes] if len(answers) else np.zeros(0, dtype=np.int8)

@@ -186,6 +186,7 @@ class OnLayer:
         self.batch, self.row, self.data = batch, row, data
         self.shapes = batch.shapes
         self._kept: dict[str, Kept] = {}
+        self._answers: dict[str, Answer] = {}
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -206,7 +207,13 @@ class OnLayer:
         return self._kept[key]
 
     def answer(self, rule: Rule) -> Answer:
-        """Put a rule's test to every site."""
+        """Put a rule's test to every site; rules with the same `where` and test share the answer."""
+        key = repr((sorted(rule.where.items()), rule.test))
+        if key not in self._answers:
+            self._answers[key] = self._answered(rule)
+        return self._answers[key]
+
+    def _answered(self, rule: Rule) -> Answer:
         kept = self.kept(rule)
         if rule.test.is_distance:
             return self._distance(rule, kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -42,6 +43,36 @@ _zone = click.option(
 _quiet = click.option("--quiet", "-q", is_flag=True, help="只写文件，不打印 / write files, print nothing")
 
 
+SHOWN, LINE = 60, 600
+"""Characters of a name and of a sentence that the terminal shows; the tables keep the whole."""
+
+_UNSEEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff]")
+
+
+def _console(*, stderr: bool = False, quiet: bool = False, soft_wrap: bool = False) -> Console:
+    """Give a terminal that takes no text for markup and can print every letter, if need be as a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    console = Console(stderr=stderr, quiet=quiet, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 120  # a file or a pipe has no width of its own
+    return console
+
+
+def _shown(text: str, most: int = SHOWN) -> str:
+    """
+    Give a user's text as a terminal may show it: no control or direction marks, not endless.
+
+    Examples
+    --------
+    >>> _shown("a" + chr(27) + "[31mred"), _shown("x" * 99, 5)
+    ('a[31mred', 'xxxx…')
+    """
+    seen = _UNSEEN.sub("", text)
+    return seen if len(seen) <= most else seen[: most - 1] + "…"
+
+
 def _day(_: click.Context, __: click.Parameter, value: str | None) -> date | None:
     if value is None:
         return None
@@ -75,7 +106,7 @@ def _told(command: Callable[..., int]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own
-        console = Console(stderr=True, soft_wrap=True)
+        console = _console(stderr=True, soft_wrap=True)
         lang = kwargs["lang"]
         try:
             code = command(*args, **kwargs)
@@ -87,7 +118,7 @@ def _told(command: Callable[..., int]) -> Callable[..., None]:
                 )
             )
             for fault in error.faults:
-                console.print(Text("  " + fault.text(lang)))
+                console.print(Text("  " + _shown(fault.text(lang), LINE)))
             code = UNUSABLE
         except KeyboardInterrupt:
             console.print(say("run.interrupted", lang))
@@ -184,7 +215,7 @@ def _screen(
         lambda: open_zone(zone), lambda: SiteFiles(*sites, id_column=id_column, table=table, crs=crs)
     )
     asked = Options(day=on or today(), out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
-    console = Console(quiet=quiet, soft_wrap=False)
+    console = _console(quiet=quiet)
     with _progress(lang, quiet=quiet) as tell:
         summary = run(files, place, asked, tell)
     _print_summary(console, summary, lang)
@@ -212,7 +243,7 @@ def _both_or_all_faults(first: Callable[[], Any], second: Callable[[], Any]) -> 
 
 
 def _progress(lang: str, *, quiet: bool) -> AbstractContextManager[Callable[[str, int, int], None]]:
-    console = Console(stderr=True)
+    console = _console(stderr=True)
     if quiet or not console.is_terminal:
         return nullcontext(lambda phase, done, of: None)  # noqa: ARG005 - nobody is watching
     return _Bar(console, lang)
@@ -245,7 +276,7 @@ def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: 
     title = say("run.title", lang, zone=summary.pack.zone.title.in_(lang), day=summary.options.day)
     console.print(Text(title, "bold"))
     for notice in summary.notices():
-        console.print(Text("! " + notice, "yellow3"))
+        console.print(Text("! " + _shown(notice, LINE), "yellow3"))
     _print_remarks(console, summary, lang)
     console.print(_verdict_table(summary, lang))
     left = summary.screened - len(summary.worst)
@@ -268,13 +299,13 @@ def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: 
 def _print_remarks(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401
     most = 10
     for fault in summary.remarks[:most]:
-        console.print(Text("· " + fault.text(lang), "dim"))
+        console.print(Text("· " + _shown(fault.text(lang), LINE), "dim"))
     if len(summary.remarks) > most:
         console.print(Text("· …", "dim"))
     if len(summary.rejected):
         console.print(Text(say("run.rejected", lang), "bold red"))
         for fault in summary.rejected["reason"][:most]:
-            console.print(Text("· " + fault.text(lang)))
+            console.print(Text("· " + _shown(fault.text(lang), LINE)))
 
 
 def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
@@ -282,7 +313,7 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
     for column in ("site", "name", "verdict", "certainty", "range", "decided_by", "area"):
         table.add_column(
             say(f"column.{column}", lang), justify="right" if column == "area" else "left", overflow="fold",
-            no_wrap=column in ("site", "certainty"),
+            no_wrap=column in ("site", "verdict", "certainty"),
         )  # fmt: skip
     for row in summary.worst.itertuples():
         span = (
@@ -293,8 +324,8 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
         sure = say(f"certainty.{row.certainty}", lang) if row.certainty else ""
         area = f"{row.area_mu:,.2f}" if row.area_mu == row.area_mu else ""
         table.add_row(
-            Text(row.site_id), Text(row.name), Text(row.verdict_text, STYLE[row.verdict]), sure, span,
-            row.decided_by.replace(";", " "), area,
+            Text(_shown(row.site_id)), Text(_shown(row.name)), Text(row.verdict_text, STYLE[row.verdict]), sure, span,
+            _shown(row.decided_by.replace(";", " ")), area,
         )  # fmt: skip
     return table
 
@@ -307,14 +338,14 @@ def check(zone: str, lang: str) -> int:
     """检查资料包，一次报告全部问题 / report every fault of a zone pack at once."""
     from geojw.zone import open_zone, today  # noqa: PLC0415 - a cold start loads what it needs
 
-    console = Console(soft_wrap=True)
+    console = _console(soft_wrap=True)
     opened = open_zone(zone)
     stopping, repairs = opened.faults()
     for title, faults in (("check.layers", stopping), ("check.repairs", repairs)):
         if faults:
             console.print(Text(say(title, lang), "bold"))
             for fault in faults:
-                console.print(Text("  " + fault.text(lang)))
+                console.print(Text("  " + _shown(fault.text(lang), LINE)))
     _print_idle(console, opened, today(), lang)
     pack = opened.pack
     console.print(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,10 @@ _REMOVE = {
 }
 
 
+Columns = Mapping[str, np.ndarray[Any, Any]]
+"""The columns of a table to be: one frame is made of a whole batch, for small frames cost more than their figures."""
+
+
 class LayerFindings:
     """
     What the rules on one layer say of the sites of a batch.
@@ -63,7 +68,7 @@ class LayerFindings:
         self.batch, self.name, self.row, self.data, self.day = batch, name, row, data, day
         self.on_layer = None if data is None else OnLayer(batch, row, data)
 
-    def finding(self, rule: Rule, *, failed: bool) -> pd.DataFrame:
+    def finding(self, rule: Rule, *, failed: bool) -> Columns:
         """
         Evaluate one rule.
 
@@ -76,8 +81,8 @@ class LayerFindings:
 
         Returns
         -------
-        DataFrame
-            A row for each site that the rule governs, columns `FINDINGS`.
+        Columns
+            `FINDINGS`, a row for each site that the rule governs.
         """
         answer = None if failed or self.on_layer is None else self.on_layer.answer(rule)
         specs = self.batch.pack.zone.attributes
@@ -109,7 +114,8 @@ class LayerFindings:
             }
             frame |= {"margin_unit": np.where(np.isnan(margin), "", answer.unit)}
             frame |= {"certainty": np.where(np.isin(outcome, ("hit", "clear")), sure, "")}
-        return pd.DataFrame(frame, columns=list(FINDINGS)).iloc[np.flatnonzero(applies != FALSE)]
+        rows = np.flatnonzero(applies != FALSE)
+        return {name: _column(frame[name], rows) for name in FINDINGS}
 
     # -- outcome and effect -----------------------------------------------------------------------
 
@@ -232,7 +238,7 @@ class LayerFindings:
 
     # -- overlaps ---------------------------------------------------------------------------------
 
-    def overlaps(self, rules: Sequence[Rule], findings: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    def overlaps(self, rules: Sequence[Rule], findings: Sequence[Columns]) -> list[Columns]:
         """
         Collect what the sites share with every feature, and the nearest features of distance rules.
 
@@ -243,8 +249,8 @@ class LayerFindings:
 
         Returns
         -------
-        list of DataFrame
-            Columns `OVERLAPS`; a feature that overlaps and is nearest has two rows still.
+        list of Columns
+            `OVERLAPS`; a feature that overlaps and is nearest has two rows still.
         """
         if self.on_layer is None:
             return []
@@ -253,29 +259,30 @@ class LayerFindings:
             out.append(self._shared(rules))
         for rule, frame in zip(rules, findings, strict=True):
             if rule.test.is_distance:
-                near = frame[frame["feature_ids"] != ""]
-                site = pd.Index(self.batch.ids).get_indexer(pd.Index(near["site_id"]))
-                figures = {"distance_m": near["value"].to_numpy(dtype=float)}
+                near = np.flatnonzero(frame["feature_ids"] != "")
+                site = pd.Index(self.batch.ids).get_indexer(pd.Index(frame["site_id"][near]))
                 ruled = np.full(len(near), rule.id, dtype=object)
-                out.append(self._overlap_rows(site, near["feature_ids"].to_numpy(dtype=object), ruled, figures))
+                figures = {"distance_m": frame["value"][near]}
+                out.append(self._overlap_rows(site, frame["feature_ids"][near], ruled, figures))
         return out
 
-    def _shared(self, rules: Sequence[Rule]) -> pd.DataFrame:
+    def _shared(self, rules: Sequence[Rule]) -> Columns:
         assert self.on_layer is not None  # noqa: S101 - overlaps() asks only layers that were read
         pairs, shapes, ids = self.on_layer.pairs, self.batch.shapes, self.on_layer.data.ids
         keeps = {rule.id: self.on_layer.kept(rule).possible for rule in rules}
-        by = np.array([";".join(sorted(r for r, k in keeps.items() if k[f])) for f in range(len(ids))], dtype=object)
         rows = pairs.overlap > 0.0
         site, feature, overlap = pairs.site[rows], pairs.feature[rows], pairs.overlap[rows]
+        met, which = np.unique(feature, return_inverse=True)
+        by = np.array([";".join(sorted(r for r, k in keeps.items() if k[f])) for f in met], dtype=object)
         dimension = shapes.dimension[site]
         figures = {
             "overlap_m2": np.where(dimension == 2, overlap, np.nan),  # noqa: PLR2004 - areas
             "overlap_m": np.where(dimension == 1, overlap, np.nan),
             "overlap_share": np.minimum(overlap / shapes.size[site], 1.0),
         }
-        return self._overlap_rows(site, ids[feature], by[feature], figures)
+        return self._overlap_rows(site, ids[feature], by[which], figures)
 
-    def _overlap_rows(self, site: Ints, feature: Texts, rules: Texts, figures: dict[str, Floats]) -> pd.DataFrame:
+    def _overlap_rows(self, site: Ints, feature: Texts, rules: Texts, figures: dict[str, Floats]) -> Columns:
         frame: dict[str, object] = {
             "site_id": self.batch.ids[site], "layer": self.name, "feature_id": feature, "rules": rules,
             "data": self.data_words(None),
@@ -283,7 +290,15 @@ class LayerFindings:
         for column in ("overlap_m2", "overlap_share", "distance_m", "overlap_m"):
             figure = figures.get(column, np.full(len(site), np.nan))
             frame[column] = np.round(figure, DECIMALS.get(column, 3))
-        return pd.DataFrame(frame, columns=list(OVERLAPS))
+        rows = np.arange(len(site))
+        return {name: _column(frame[name], rows) for name in OVERLAPS}
+
+
+def _column(cells: object, rows: Ints) -> np.ndarray[Any, Any]:
+    """Take the rows of a column, or repeat what all rows have in common."""
+    if isinstance(cells, np.ndarray):
+        return cells[rows]
+    return np.full(len(rows), cells, dtype=object if isinstance(cells, str) else float)
 
 
 def _rounded(value: Floats, kind: Texts) -> Floats:

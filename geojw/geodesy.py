@@ -78,8 +78,7 @@ class AnalysisCRS:
         PROJ's inverse is 1.3 mm off in northing (a cut series), except at the very centre; one step of correction
         by its exact forward makes it good to a nanometre.
         """
-        back = _transformer(self.crs.to_wkt(), "EPSG:4490")
-        forth = _transformer("EPSG:4490", self.crs.to_wkt())
+        forth, back = _there_and_back(self.lon, self.lat)
         once = back.transform(xy[:, 0], xy[:, 1])
         off = xy - np.column_stack(forth.transform(*once))
         return np.column_stack(back.transform(xy[:, 0] + off[:, 0], xy[:, 1] + off[:, 1]))
@@ -111,6 +110,12 @@ class AnalysisCRS:
 @cache
 def _laea(lon: float, lat: float) -> CRS:
     return ProjectedCRS(LambertAzimuthalEqualAreaConversion(lat, lon), geodetic_crs=CRS(4490))
+
+
+@cache
+def _there_and_back(lon: float, lat: float) -> tuple[Transformer, Transformer]:
+    plane = _laea(lon, lat).to_wkt()
+    return _transformer("EPSG:4490", plane), _transformer(plane, "EPSG:4490")
 
 
 @cache

@@ -52,12 +52,16 @@ SHARED = {
 }
 """Texts that repeat: dictionary-coded in Parquet."""
 
+PASSPORT = "passport.json"
+UNFINISHED = "passport.unfinished.json"
+"""What an old passport is called while its result is being replaced: a folder with it is not a result."""
+
 COLUMNS: Mapping[str, Sequence[str]] = {
     "verdicts": VERDICTS, "findings": FINDINGS, "overlaps": OVERLAPS, "rejected": REJECTED,
 }  # fmt: skip
 PRODUCTS = (
     *(f"{name}.{suffix}" for name in COLUMNS for suffix in ("csv", "parquet")),
-    "result.gpkg", "result_sites.parquet", "result_overlaps.parquet", "map.html", "passport.json",
+    "result.gpkg", "result_sites.parquet", "result_overlaps.parquet", "map.html", PASSPORT, UNFINISHED,
 )  # fmt: skip
 """Everything a screening may leave in a folder: what a new run does not write it takes away."""
 
@@ -95,8 +99,7 @@ class Output:
 
     def __enter__(self) -> Self:
         try:
-            if self.folder.exists() and not self.folder.is_dir():
-                raise OutputError([Fault("out_is_file", self.folder.name)])
+            self._check_folder()
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             prefix = f".{self.folder.name}.partial-"
             self.work = Path(tempfile.mkdtemp(prefix=prefix, dir=self.folder.parent))
@@ -104,13 +107,29 @@ class Output:
             raise _unwritable(self.folder, error) from None
         return self
 
+    def _check_folder(self) -> None:
+        """Refuse a folder that is no folder, or whose files of the same names are not an old result."""
+        if not self.folder.exists():
+            return
+        if not self.folder.is_dir():
+            raise OutputError([Fault("out_is_file", self.folder.name)])
+        there = [name for name in PRODUCTS if (self.folder / name).exists()]
+        if there and PASSPORT not in there and UNFINISHED not in there:
+            raise OutputError([Fault("out_not_ours", self.folder.name, {"files": ", ".join(there)})])
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
-        shutil.rmtree(self.work, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise _unwritable(self.folder, error) from error
+        late: OSError | None = None
+        try:
+            self._close()
+        except OSError as problem:
+            late = problem
+        finally:
+            shutil.rmtree(self.work, ignore_errors=True)
+        cause = error if error is not None else late
+        if isinstance(cause, OSError):
+            raise _unwritable(self.folder, cause) from None
 
     def add(self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool) -> None:
         """
@@ -175,8 +194,16 @@ class Output:
         self._shapes[name].writerecords(_records(rows[columns], shapes))
 
     def _close(self) -> None:
+        """Finish every file, also where one of them cannot be."""
+        problems: list[OSError] = []
         for part in (*self._tables.values(), *self._shapes.values()):
-            part.close()
+            try:
+                part.close()
+            except OSError as problem:
+                problems.append(problem)
+        self._tables, self._shapes = {}, {}
+        if problems:
+            raise problems[0]
 
     def publish(self, passport: Mapping[str, object], page: str | None) -> None:
         """
@@ -194,26 +221,33 @@ class Output:
         OutputError
             The folder cannot be written.
         """
-        self._close()
         try:
+            self._close()
             if page is not None:
                 (self.work / "map.html").write_text(page, "utf-8")
             text = json.dumps(passport, ensure_ascii=False, indent=1, sort_keys=True)
-            (self.work / "passport.json").write_text(text + "\n", "utf-8")
-            if not self.folder.exists():
+            (self.work / PASSPORT).write_text(text + "\n", "utf-8")
+            if self.folder.exists():
+                self._exchange()
+            else:
                 self.work.chmod(0o755)
                 self.work.rename(self.folder)
-                return
-            (self.folder / "passport.json").unlink(missing_ok=True)  # from here on the old result is not whole
-            for name in PRODUCTS:
-                if (self.work / name).exists():
-                    if name != "passport.json":
-                        (self.work / name).replace(self.folder / name)
-                else:
-                    (self.folder / name).unlink(missing_ok=True)
-            (self.work / "passport.json").replace(self.folder / "passport.json")
         except OSError as error:
             raise _unwritable(self.folder, error) from None
+
+    def _exchange(self) -> None:
+        """Put the new files over an old result, which stops being one before the first of them moves."""
+        if (self.folder / PASSPORT).exists():
+            (self.folder / PASSPORT).replace(self.folder / UNFINISHED)
+        for name in PRODUCTS:
+            if name in (PASSPORT, UNFINISHED):
+                continue
+            if (self.work / name).exists():
+                (self.work / name).replace(self.folder / name)
+            else:
+                (self.folder / name).unlink(missing_ok=True)
+        (self.work / PASSPORT).replace(self.folder / PASSPORT)
+        (self.folder / UNFINISHED).unlink(missing_ok=True)
 
 
 def _unwritable(folder: Path, error: OSError) -> OutputError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 
 from geojw import report, screening
 from geojw.access_list import EFFECTS, FALSE, match_features
 from geojw.answers import SLIVER_SHARE, LayerData
 from geojw.catalogue import Audience
-from geojw.errors import Fault, LayerError
+from geojw.errors import Fault, LayerError, OutputError
 from geojw.intake import SiteFiles, file_hash, place
 from geojw.pack import Pack
 from geojw.screening import Screening
@@ -223,6 +225,10 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
     OutputError
         The folder cannot be written; then nothing of the run is left in it.
     """
+    own = [file.path for file in files.files if file.path.resolve().parent == options.out.resolve()]
+    overwritten = [path.name for path in own if path.name in report.PRODUCTS]
+    if overwritten:
+        raise OutputError([Fault("out_is_input", str(options.out), {"files": ", ".join(overwritten)})])
     summary = Summary(zone, options, len(files), remarks=list(files.remarks))
     parts: list[Screening] = []
     with report.Output(options.out, zone.analysis, options.format, options.lang) as output:
@@ -257,13 +263,21 @@ def _page(parts: list[Screening], summary: Summary) -> str:
     sites = pd.concat([part.sites[["geometry"]] for part in parts])
     sites = sites.set_geometry(analysis.to_geographic(np.asarray(sites.geometry.values, dtype=object)), crs="EPSG:4490")
     sites = sites.join(verdicts)
+    with suppress(LayerError):  # without its outline the zone is drawn all the same; the notices say what failed
+        zone.layer(pack.zone.boundary)
     read = zone.layers_read()
     layers = [
         maps.MapLayer(**_drawn(zone, name, read[name], lang), **_rings(pack, name, read[name], summary.options.day))
         for name in dict.fromkeys([pack.zone.boundary, *summary.layers_used])
         if name in read
     ]
-    bounds = analysis.to_geographic(np.array([read[pack.zone.boundary].index.everything.union]))[0].bounds
+    outline = read.get(pack.zone.boundary)
+    extent = sites.total_bounds
+    if outline is not None:
+        extent = shapely.bounds(analysis.to_geographic(np.array([outline.index.everything.union], dtype=object)))[0]
+    if not np.isfinite(extent).all():  # neither an outline nor a site
+        extent = np.array([*pack.zone.centre, *pack.zone.centre])
+    west, south, east, north = (float(value) for value in extent)
     facts = {
         say("run.day", lang): summary.options.day.isoformat(),
         say("run.counts_title", lang): say(
@@ -279,7 +293,7 @@ def _page(parts: list[Screening], summary: Summary) -> str:
     findings = pd.concat([part.findings for part in parts], ignore_index=True)
     return maps.draw_screening(
         sites, findings, layers, title=title, notices=summary.notices(), facts=facts, lang=lang,
-        texts=_page_texts(lang), bounds=bounds,
+        texts=_page_texts(lang), bounds=(west, south, east, north),
     )  # fmt: skip
 
 

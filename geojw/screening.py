@@ -17,7 +17,7 @@ from geojw.access_list import EFFECTS, Rule, listed, text_of
 from geojw.answers import Batch, BeyondError, LayerData, Texts, site_accuracy_m
 from geojw.catalogue import Layer
 from geojw.errors import CRSError, Fault, LayerError
-from geojw.findings import FINDINGS, OVERLAPS, LayerFindings
+from geojw.findings import FINDINGS, OVERLAPS, Columns, LayerFindings
 from geojw.geodesy import AnalysisCRS, planar_area_m2, read_crs
 from geojw.overlay import AREA, LINE, Bools, Shapes, default_workers
 from geojw.pack import Pack
@@ -167,8 +167,8 @@ def _screen_batch(sites: gpd.GeoDataFrame, source: Source, day: date, lang: str,
         workers=workers,
     )
     near = shapely.box(*sites.total_bounds) if len(sites) else None
-    findings: list[pd.DataFrame] = []
-    overlaps: list[pd.DataFrame] = []
+    findings: list[Columns] = []
+    overlaps: list[Columns] = []
     notes: list[tuple[str, str, str, str]] = []
     failed: dict[str, LayerError] = {}
     rules = sorted(source.pack.in_force(day), key=lambda rule: (rule.layer, rule.id))
@@ -189,8 +189,8 @@ def _screen_batch(sites: gpd.GeoDataFrame, source: Source, day: date, lang: str,
 class _OneLayer:
     """What the rules on one layer gave."""
 
-    findings: list[pd.DataFrame]
-    overlaps: list[pd.DataFrame]
+    findings: list[Columns]
+    overlaps: list[Columns]
     notes: list[tuple[str, str, str, str]]
     error: LayerError | None
 
@@ -252,11 +252,11 @@ def where_faults(row: Layer, rules: Iterable[Rule], data: LayerData) -> Iterable
                         yield Fault("where_value", at, {"column": column, "value": value, "rule": rule.id})
 
 
-def _sorted(frames: list[pd.DataFrame], columns: Sequence[str], order: list[str]) -> pd.DataFrame:
-    frames = [frame for frame in frames if len(frame)]
-    if not frames:
+def _sorted(parts: list[Columns], columns: Sequence[str], order: list[str]) -> pd.DataFrame:
+    parts = [part for part in parts if len(part["site_id"])]
+    if not parts:
         return pd.DataFrame(columns=list(columns))
-    out = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    out = pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in columns})
     return out.sort_values(order, kind="stable", ignore_index=True)
 
 

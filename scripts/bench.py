@@ -377,9 +377,11 @@ def by_geojw(site: gpd.GeoDataFrame, feature: gpd.GeoDataFrame, workers: int) ->
     tree = index.everything.tree
     prepared_s = time.perf_counter() - started if len(tree) else 0.0
     pairs = overlap_pairs(Shapes.of(np.asarray(site.geometry.values, dtype=object)), index, workers)
-    ids = site["site_id"].to_numpy(), feature["feature_id"].to_numpy()
-    out = {"site_id": ids[0][pairs.site], "feature_id": ids[1][pairs.feature], "overlap_m2": pairs.overlap}
-    return pd.DataFrame(out), prepared_s
+    ids = {
+        "site_id": site["site_id"].array.take(pairs.site),
+        "feature_id": feature["feature_id"].array.take(pairs.feature),
+    }
+    return pd.DataFrame({**ids, "overlap_m2": pairs.overlap}), prepared_s
 
 
 def by_overlay(site: gpd.GeoDataFrame, feature: gpd.GeoDataFrame) -> tuple[pd.DataFrame, float]:
@@ -402,6 +404,9 @@ def by_sedonadb(site: gpd.GeoDataFrame, feature: gpd.GeoDataFrame) -> tuple[pd.D
     import sedonadb  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415
 
     database = sedonadb.connect()
+    # It copies the polygon into every joined row: its usual 8,192 rows of a large one exceed Arrow's 2 GB a batch.
+    most = int(shapely.get_num_coordinates(feature.geometry.values).max()) * 16
+    database.sql(f"SET datafusion.execution.batch_size = {min(8192, 1_500_000_000 // most)}")
     for name, frame in (("site", site), ("feature", feature)):
         database.create_data_frame(frame).to_view(name)
     asked = """SELECT s.site_id, f.feature_id, ST_Area(ST_Intersection(s.geometry, f.geometry)) AS overlap_m2
@@ -425,7 +430,7 @@ REFERENCE, OURS = "geopandas.overlay", ("geojw, 1 thread", "geojw, 2 threads")
 def child_way(way: str, site_file: str, feature_file: str, out: str) -> dict[str, float]:
     """Run one way: what a process of its own does."""
     site, feature = gpd.read_parquet(site_file), gpd.read_parquet(feature_file)
-    for module in NEEDS.get(way.split(",")[0], ()):
+    for module in NEEDS.get(way.split(",", maxsplit=1)[0], ()):
         importlib.import_module(module)
     started = time.perf_counter()
     pairs, prepared_s = WAYS[way](site, feature)
@@ -558,6 +563,8 @@ class Results:
     screening: list[dict[str, str]] = field(default_factory=list)
     targets: list[dict[str, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    ours: dict[str, float] = field(default_factory=dict)
+    reference: dict[str, float] = field(default_factory=dict)
 
     def target(self, what: str, asked: str, got: str, *, met: bool) -> None:
         """Note what was to be reached and what was."""
@@ -587,10 +594,16 @@ def compare_ways(plan: Plan, results: Results) -> None:
             mine = figures[way]
             row["faster"] = f"{reference['seconds'] / mine['seconds']:.1f} x" if reference and mine else ""
             results.engine.append(row)
-        best = min((f["seconds"] for way in OURS if (f := figures[way])), default=0.0)
-        if reference and best:
-            speed = reference["seconds"] / best
-            results.target(f"{layer}: faster than geopandas.overlay", "15 x", f"{speed:.1f} x", met=speed >= 15.0)
+        results.ours[layer] = min((f["seconds"] for way in OURS if (f := figures[way])), default=np.inf)
+        results.reference[layer] = reference["seconds"] if reference else np.inf
+    for title, named in (
+        ("forest, red line and plots", POLYGON_LAYERS),
+        *((f"{name}, largest polygon {n:,} vertices", (name,)) for name, n in LARGEST.items()),
+    ):
+        theirs, ours = (sum(some[layer] for layer in named) for some in (results.reference, results.ours))
+        speed = f"{theirs / ours:.1f} x" if np.isfinite(theirs) else f"more than {plan.limit_s / ours:.0f} x"
+        met = theirs / ours >= 15.0
+        results.target(f"faster than {REFERENCE}: {title}", "15 x", speed, met=met)
 
 
 def one_way(

@@ -87,29 +87,24 @@ def shape_of(row: Mapping[str, Any]) -> shapely.Geometry | None:
 
 
 def _drawn(key: str, value: Any, row: Mapping[str, Any]) -> shapely.Geometry | None:
-    match key:
-        case "nothing":
-            return None
-        case "wkt":
-            return shapely.from_wkt(value)
-        case "box":
-            return shapely.box(*value)
-        case "circle":
-            x, y, radius, corners = value
-            turn = 2.0 * np.pi * np.arange(corners) / corners
-            return shapely.Polygon(np.column_stack([x + radius * np.cos(turn), y + radius * np.sin(turn)]))
-        case "polygon":
-            return shapely.Polygon(value, row.get("holes", ()))
-        case "polygons":
-            return shapely.MultiPolygon([shapely.Polygon(ring) for ring in value])
-        case "line":
-            return shapely.LineString(value)
-        case "lines":
-            return shapely.MultiLineString(value)
-        case "point":
-            return shapely.Point(value)
-        case _:
-            return shapely.MultiPoint(value)
+    draw: dict[str, Callable[[], shapely.Geometry | None]] = {
+        "nothing": lambda: None,
+        "wkt": lambda: shapely.from_wkt(value),
+        "box": lambda: shapely.box(*value),
+        "circle": lambda: _circle(*value),
+        "polygon": lambda: shapely.Polygon(value, row.get("holes", ())),
+        "polygons": lambda: shapely.MultiPolygon([shapely.Polygon(ring) for ring in value]),
+        "line": lambda: shapely.LineString(value),
+        "lines": lambda: shapely.MultiLineString(value),
+        "point": lambda: shapely.Point(value),
+        "points": lambda: shapely.MultiPoint(value),
+    }
+    return draw[key]()
+
+
+def _circle(x: float, y: float, radius: float, corners: int) -> shapely.Polygon:
+    turn = 2.0 * np.pi * np.arange(corners) / corners
+    return shapely.Polygon(np.column_stack([x + radius * np.cos(turn), y + radius * np.sin(turn)]))
 
 
 def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -273,6 +268,12 @@ def make_pack(tmp_path: Path) -> Callable[..., PackFolder]:
         return PackFolder(tmp_path / name, **deepcopy(tables))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def new_pack() -> Callable[..., PackFolder]:
+    """Make zone packs in any folder."""
+    return PackFolder
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import string
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import geojw
 import pytest
 from click.testing import CliRunner
+
+import geojw
 from geojw.cli import main
 from geojw.errors import Fault
 from geojw.pack import load_pack
@@ -78,25 +79,52 @@ def test_every_key_of_the_documentation(make_pack: Any) -> None:
     """All optional keys of docs/zone-pack.md together."""
     words = {"zh": "说明", "en": "note"}
     attribute = {
-        "title": words, "type": "code", "scheme": "S", "scheme_column": "scheme", "codes": ["26*"], "digits": 4, "column": "code",
-    }  # fmt: skip
+        "title": words,
+        "type": "code",
+        "scheme": "S",
+        "scheme_column": "scheme",
+        "codes": ["26*"],
+        "digits": 4,
+        "column": "code",
+    }
     zone = {
-        "sliver_m": 0.2, "planar_crs": "EPSG:4544", "validity_days": 90, "notice": words, "sample_sites": "s.gpkg",
+        "sliver_m": 0.2,
+        "planar_crs": "EPSG:4544",
+        "validity_days": 90,
+        "notice": words,
+        "sample_sites": "s.gpkg",
         "attributes": {"industry": attribute},
-    }  # fmt: skip
+    }
     source = {
-        "publisher": "p", "date": date(2024, 1, 1), "licence": "CC0-1.0", "version": "1", "url": "https://example.org", "note": words,
-    }  # fmt: skip
+        "publisher": "p",
+        "date": date(2024, 1, 1),
+        "licence": "CC0-1.0",
+        "version": "1",
+        "url": "https://example.org",
+        "note": words,
+    }
     layer = {
-        **AREA["area"], "may_be_empty": True, "min_features": 1, "codes": {"status": ["listed", "other*"]}, "label": "id",
-        "audience_columns": {"public": ["id"], "department": []}, "source": source, "encoding": "UTF-8", "table": "area",
+        **AREA["area"],
+        "may_be_empty": True,
+        "min_features": 1,
+        "codes": {"status": ["listed", "other*"]},
+        "label": "id",
+        "audience_columns": {"public": ["id"], "department": []},
+        "source": source,
+        "encoding": "UTF-8",
+        "table": "area",
         "paint": {"colour": "#AABBCC", "opacity": 1, "weight": 2, "dash": "6 3", "hatch": True},
-    }  # fmt: skip
+    }
     rule = {
-        **RULE, "where": {"status": ["listed"]}, "applies": {"industry": ["26*"], "is_new": [True]}, "unless": {"activity": ["x"]},
-        "effect": "approval", "in_force": {"start": date(2020, 1, 1), "until": date(2030, 1, 1)}, "enabled": True,
+        **RULE,
+        "where": {"status": ["listed"]},
+        "applies": {"industry": ["26*"], "is_new": [True]},
+        "unless": {"activity": ["x"]},
+        "effect": "approval",
+        "in_force": {"start": date(2020, 1, 1), "until": date(2030, 1, 1)},
+        "enabled": True,
         "proofs": [{"key": "opinion", "says": words, "if_false": "prohibit"}],
-    }  # fmt: skip
+    }
     target = {"id": "T", "by": 2025, "departments": ["a", "b"], "op": "about"}
     zone_ = make_pack(zone=zone, layers={"area": layer}, rules=[rule], targets=[target]).open()
     assert zone_.faults() == ([], [])
@@ -134,7 +162,13 @@ SOURCE = {"publisher": "p", "date": date(2024, 1, 1), "licence": "l"}
 # Name of the case, what is broken, the fault's key, words of its place, words of its English text.
 ONE_FAULT: list[tuple[str, Any, str, str, str]] = [
     # zone.toml
-    ("zone: unknown key, near", zone_with(slivr_m2=1.0), "unknown_key_near", "zone.toml, slivr_m2", "did you mean sliver_m2"),
+    (
+        "zone: unknown key, near",
+        zone_with(slivr_m2=1.0),
+        "unknown_key_near",
+        "zone.toml, slivr_m2",
+        "did you mean sliver_m2",
+    ),
     ("zone: unknown key", zone_with(qqqqq=1), "unknown_key", "zone.toml, qqqqq", "boundary"),
     ("zone: missing id", zone_with(id="absent"), "missing_key", "zone.toml, id", "add it"),
     ("zone: missing sliver", zone_with(sliver_m2="absent"), "missing_key", "zone.toml, sliver_m2", "add it"),
@@ -153,27 +187,87 @@ ONE_FAULT: list[tuple[str, Any, str, str, str]] = [
     ("zone: days of validity", zone_with(validity_days=1.5), "wrong_value", "zone.toml, validity_days", "1.5"),
     ("zone: planar CRS", zone_with(planar_crs="EPSG:999999"), "crs_unreadable", "zone.toml", "EPSG:999999"),
     ("attribute: type", zone_with(attributes={"a": {"type": "number"}}), "not_one_of", "attributes.a.type", "number"),
-    ("attribute: unknown key", zone_with(attributes={"a": {"tpye": "code"}}), "unknown_key_near", "attributes.a.tpye", "mean type"),
-    ("attribute: scheme alone", zone_with(attributes={"a": {"scheme": "S"}}), "scheme_pair", "attributes.a", "go together"),
-    ("attribute: scheme column alone", zone_with(attributes={"a": {"scheme_column": "S"}}), "scheme_pair", "attributes.a", "go"),
+    (
+        "attribute: unknown key",
+        zone_with(attributes={"a": {"tpye": "code"}}),
+        "unknown_key_near",
+        "attributes.a.tpye",
+        "mean type",
+    ),
+    (
+        "attribute: scheme alone",
+        zone_with(attributes={"a": {"scheme": "S"}}),
+        "scheme_pair",
+        "attributes.a",
+        "go together",
+    ),
+    (
+        "attribute: scheme column alone",
+        zone_with(attributes={"a": {"scheme_column": "S"}}),
+        "scheme_pair",
+        "attributes.a",
+        "go",
+    ),
     # catalogue.toml
-    ("layer: unknown key, near", layer_with(acuracy_m=1.0), "unknown_key_near", "layers.area, acuracy_m", "mean accuracy_m"),
-    ("layer: unknown key of paint", layer_with(paint={"colour": "#000000", "color": "x"}), "unknown_key_near", "paint.color", "colour"),
-    ("layer: unknown key of source", layer_with(source={**SOURCE, "publsher": "x"}), "unknown_key_near", "source.publsher", "publisher"),
+    (
+        "layer: unknown key, near",
+        layer_with(acuracy_m=1.0),
+        "unknown_key_near",
+        "layers.area, acuracy_m",
+        "mean accuracy_m",
+    ),
+    (
+        "layer: unknown key of paint",
+        layer_with(paint={"colour": "#000000", "color": "x"}),
+        "unknown_key_near",
+        "paint.color",
+        "colour",
+    ),
+    (
+        "layer: unknown key of source",
+        layer_with(source={**SOURCE, "publsher": "x"}),
+        "unknown_key_near",
+        "source.publsher",
+        "publisher",
+    ),
     ("layer: missing coverage", layer_with(coverage="absent"), "missing_key", "layers.area, coverage", "add it"),
-    ("layer: missing licence", layer_with(source={"publisher": "p", "date": date(2024, 1, 1)}), "missing_key", "source.licence", ""),
+    (
+        "layer: missing licence",
+        layer_with(source={"publisher": "p", "date": date(2024, 1, 1)}),
+        "missing_key",
+        "source.licence",
+        "",
+    ),
     ("layer: missing geometry", layer_with(geometry="absent"), "missing_key", "layers.area, geometry", "add it"),
     ("layer: missing id column", layer_with(id="absent"), "missing_key", "layers.area, id", "add it"),
     ("layer: text for number", layer_with(accuracy_m="5"), "wrong_value", "layers.area, accuracy_m", "'5'"),
     ("layer: number for boolean", layer_with(may_be_empty=1), "wrong_value", "layers.area, may_be_empty", "1"),
     ("layer: text for boolean", layer_with(may_be_empty="true"), "wrong_value", "layers.area, may_be_empty", "'true'"),
-    ("layer: date as text", layer_with(source={**SOURCE, "date": "2024-01-01"}), "wrong_value", "source.date", "'2024-01-01'"),
-    ("layer: time for date", layer_with(source={**SOURCE, "date": datetime(2024, 1, 1, 9)}), "wrong_value", "source.date", "9"),
+    (
+        "layer: date as text",
+        layer_with(source={**SOURCE, "date": "2024-01-01"}),
+        "wrong_value",
+        "source.date",
+        "'2024-01-01'",
+    ),
+    (
+        "layer: time for date",
+        layer_with(source={**SOURCE, "date": datetime(2024, 1, 1, 9, tzinfo=UTC)}),
+        "wrong_value",
+        "source.date",
+        "9",
+    ),
     ("layer: number for text", layer_with(path=5), "wrong_value", "layers.area, path", "5"),
     ("layer: text for list", layer_with(codes={"status": "listed"}), "wrong_value", "codes.status", "listed"),
     ("layer: status", layer_with(status="offical"), "not_one_of", "layers.area, status", "official"),
     ("layer: audience", layer_with(audience="everybody"), "not_one_of", "layers.area, audience", "internal"),
-    ("layer: audience of columns", layer_with(audience_columns={"pubic": []}), "not_one_of", "audience_columns", "public"),
+    (
+        "layer: audience of columns",
+        layer_with(audience_columns={"pubic": []}),
+        "not_one_of",
+        "audience_columns",
+        "public",
+    ),
     ("layer: kind", layer_with(kind="table"), "not_one_of", "layers.area, kind", "vector"),
     ("layer: geometry", layer_with(geometry="area"), "not_one_of", "layers.area, geometry", "polygon"),
     ("layer: colour", layer_with(paint={"colour": "red"}), "wrong_value", "paint.colour", "red"),
@@ -187,21 +281,67 @@ ONE_FAULT: list[tuple[str, Any, str, str, str]] = [
     ("layer: absolute path", layer_with(path="/data/area.gpkg"), "path_outside", "layers.area, path", "inside"),
     ("layer: path of a drive", layer_with(path="C:\\area.gpkg"), "path_outside", "layers.area, path", "inside"),
     # access_list.toml
-    ("rule: unknown key, near", rule_with(efect="approval"), "unknown_key_near", "rule 1 (R), efect", "did you mean effect"),
+    (
+        "rule: unknown key, near",
+        rule_with(efect="approval"),
+        "unknown_key_near",
+        "rule 1 (R), efect",
+        "did you mean effect",
+    ),
     ("rule: unknown key", rule_with(zzzz=1), "unknown_key", "rule 1 (R), zzzz", "applies"),
-    ("rule: unknown key of basis", rule_with(basis={**GOOD_BASIS, "verifed": True}), "unknown_key_near", "basis.verifed", "verified"),
-    ("rule: unknown key of dates", rule_with(in_force={"start": date(2020, 1, 1), "untill": date(2030, 1, 1)}), "unknown_key_near",
-     "in_force.untill", "mean until"),
-    ("rule: unknown key of a proof", rule_with(proofs=[{"key": "k", "says": WORDS, "if_false": "prohibit", "if_flase": "x"}]),
-     "unknown_key_near", "proofs.0.if_flase", "if_false"),
+    (
+        "rule: unknown key of basis",
+        rule_with(basis={**GOOD_BASIS, "verifed": True}),
+        "unknown_key_near",
+        "basis.verifed",
+        "verified",
+    ),
+    (
+        "rule: unknown key of dates",
+        rule_with(in_force={"start": date(2020, 1, 1), "untill": date(2030, 1, 1)}),
+        "unknown_key_near",
+        "in_force.untill",
+        "mean until",
+    ),
+    (
+        "rule: unknown key of a proof",
+        rule_with(proofs=[{"key": "k", "says": WORDS, "if_false": "prohibit", "if_flase": "x"}]),
+        "unknown_key_near",
+        "proofs.0.if_flase",
+        "if_false",
+    ),
     ("rule: missing layer", rule_with(layer="absent"), "missing_key", "rule 1 (R), layer", "add it"),
     ("rule: missing start", rule_with(in_force={}), "missing_key", "rule 1 (R), in_force.start", "add it"),
-    ("rule: missing verified", rule_with(basis={"title": "t", "article": "1", "url": ""}), "missing_key", "basis.verified", "add"),
+    (
+        "rule: missing verified",
+        rule_with(basis={"title": "t", "article": "1", "url": ""}),
+        "missing_key",
+        "basis.verified",
+        "add",
+    ),
     ("rule: says in one language", rule_with(says={"en": "x"}), "missing_key", "rule 1 (R), says.zh", "add it"),
-    ("rule: text for boolean", rule_with(basis={**GOOD_BASIS, "verified": "yes"}), "wrong_value", "basis.verified", "'yes'"),
+    (
+        "rule: text for boolean",
+        rule_with(basis={**GOOD_BASIS, "verified": "yes"}),
+        "wrong_value",
+        "basis.verified",
+        "'yes'",
+    ),
     ("rule: number for boolean", rule_with(enabled=1), "wrong_value", "rule 1 (R), enabled", "1"),
-    ("rule: start as text", rule_with(in_force={"start": "2020-01-01"}), "wrong_value", "in_force.start", "'2020-01-01'"),
-    ("rule: text for number", rule_with(test={"measure": "distance_m", "op": "<=", "value": "3000"}), "wrong_value", "test.value", "3000"),
+    (
+        "rule: start as text",
+        rule_with(in_force={"start": "2020-01-01"}),
+        "wrong_value",
+        "in_force.start",
+        "'2020-01-01'",
+    ),
+    (
+        "rule: text for number",
+        rule_with(test={"measure": "distance_m", "op": "<=", "value": "3000"}),
+        "wrong_value",
+        "test.value",
+        "3000",
+    ),
     ("rule: negative limit", rule_with(test="distance_m <= -1"), "wrong_value", "test.value", "-1.0"),
     ("rule: measure", rule_with(test="overlap_ha > 1"), "not_one_of", "test.measure", "overlap_m2"),
     ("rule: == refused", rule_with(test="overlap_m2 == 0"), "not_one_of", "test.op", ">="),
@@ -210,27 +350,66 @@ ONE_FAULT: list[tuple[str, Any, str, str, str]] = [
     ("rule: clear is no effect", rule_with(effect="clear"), "not_one_of", "rule 1 (R), effect", "inform"),
     ("rule: level", rule_with(level="provincial"), "not_one_of", "rule 1 (R), level", "municipal"),
     ("rule: dimension", rule_with(dimension="space"), "not_one_of", "rule 1 (R), dimension", "spatial"),
-    ("rule: effect of a proof", rule_with(proofs=[{"key": "k", "says": WORDS, "if_false": "no"}]), "not_one_of", "proofs.0.if_false", "no"),
+    (
+        "rule: effect of a proof",
+        rule_with(proofs=[{"key": "k", "says": WORDS, "if_false": "no"}]),
+        "not_one_of",
+        "proofs.0.if_false",
+        "no",
+    ),
     ("rule: where a text", rule_with(where={"status": "listed"}), "wrong_value", "where.status", "listed"),
     ("rule: nothing to match", rule_with(applies={"activity": []}), "wrong_value", "applies.activity", "[]"),
     ("rule: unknown layer", rule_with(layer="aera"), "unknown_layer", "rule R, layer", "aera"),
-    ("rule: until before start", rule_with(in_force={"start": date(2024, 1, 1), "until": date(2023, 1, 1)}), "until_before_start",
-     "rule R, in_force", "dates"),
-    ("rule: until is start", rule_with(in_force={"start": date(2024, 1, 1), "until": date(2024, 1, 1)}), "until_before_start",
-     "rule R, in_force", "dates"),
+    (
+        "rule: until before start",
+        rule_with(in_force={"start": date(2024, 1, 1), "until": date(2023, 1, 1)}),
+        "until_before_start",
+        "rule R, in_force",
+        "dates",
+    ),
+    (
+        "rule: until is start",
+        rule_with(in_force={"start": date(2024, 1, 1), "until": date(2024, 1, 1)}),
+        "until_before_start",
+        "rule R, in_force",
+        "dates",
+    ),
     ("rule: disabled without reason", rule_with(enabled=False), "disabled_without_reason", "rule R", "reason"),
-    ("rule: not verified", rule_with(basis={**GOOD_BASIS, "verified": False}), "unverified_enabled", "rule R", "not be enabled"),
-    ("rule: exception that nothing governs", rule_with(unless={"activity": ["patrol"]}), "unless_on_prohibit", "rule R, unless", "area"),
+    (
+        "rule: not verified",
+        rule_with(basis={**GOOD_BASIS, "verified": False}),
+        "unverified_enabled",
+        "rule R",
+        "not be enabled",
+    ),
+    (
+        "rule: exception that nothing governs",
+        rule_with(unless={"activity": ["patrol"]}),
+        "unless_on_prohibit",
+        "rule R, unless",
+        "area",
+    ),
     # targets.toml
     ("target: unknown key", target_with(vlaue=1.0), "unknown_key_near", "target 1 (T), vlaue", "value"),
     ("target: missing unit", target_with(unit="absent"), "missing_key", "target 1 (T), unit", "add it"),
     ("target: op", target_with(op=">"), "not_one_of", "target 1 (T), op", "about"),
     ("target: text for number", target_with(value="27.5"), "wrong_value", "target 1 (T), value", "27.5"),
     ("target: kind", target_with(quantity={"kind": "area"}), "not_one_of", "quantity.kind", "layer_area"),
-    ("target: missing within", target_with(quantity={"kind": "layer_share", "layer": "area"}), "missing_key", "quantity.within", "add"),
-    ("target: unknown layer", target_with(quantity={"kind": "layer_area", "layer": "x", "within": "boundary"}), "unknown_layer",
-     "quantity.layer", "x"),
-]  # fmt: skip
+    (
+        "target: missing within",
+        target_with(quantity={"kind": "layer_share", "layer": "area"}),
+        "missing_key",
+        "quantity.within",
+        "add",
+    ),
+    (
+        "target: unknown layer",
+        target_with(quantity={"kind": "layer_area", "layer": "x", "within": "boundary"}),
+        "unknown_layer",
+        "quantity.layer",
+        "x",
+    ),
+]
 
 
 @pytest.mark.parametrize(("spoil", "key", "place", "words"), [pytest.param(*row[1:], id=row[0]) for row in ONE_FAULT])
@@ -415,7 +594,7 @@ def test_no_such_folder(tmp_path: Path) -> None:
         ("", ["listed"], False),
     ],
 )
-def test_values_within_codes(value: str, codes: list[str], good: bool, sound: Any) -> None:
+def test_values_within_codes(*, value: str, codes: list[str], good: bool, sound: Any) -> None:
     """A rule's value that the declared codes do not know would never match: a fault, in where, applies and unless."""
     sound.layers["area"]["features"] = [{"id": "A", "box": [0, 0, 1, 1], "status": "x"}]
     layer_of(sound, codes={"status": codes})
@@ -456,7 +635,7 @@ EARLY = {"start": date(2020, 1, 1)}
         pytest.param({"test": "distance_m > 50"}, False, id="only where the site is far"),
     ],
 )
-def test_lifted_prohibition_must_be_governed(change: dict[str, Any], good: bool, sound: Any) -> None:
+def test_lifted_prohibition_must_be_governed(*, change: dict[str, Any], good: bool, sound: Any) -> None:
     """An exception to a prohibition needs another enabled rule on the layer that governs the whole lifted case."""
     sound.layers["other"] = {"features": [{"id": "O", "box": [0, 0, 1, 1], "status": "listed"}]}
     sound.rules = [LIFTED, {**GOVERNS, **change}]
@@ -487,10 +666,15 @@ def test_faults_of_all_files_at_once(sound: Any) -> None:
     sound.targets = [{**sound.targets[0], "op": ">", "value": "1"}]
     found = keys_of(sound.write())
     assert {(key, where.split(",")[0]) for key, where in found} >= {
-        ("unknown_key_near", "zone.toml"), ("wrong_value", "catalogue.toml"), ("not_one_of", "access_list.toml"),
-        ("unknown_key_near", "access_list.toml"), ("unknown_layer", "access_list.toml"), ("duplicate_id", "access_list.toml"),
-        ("not_one_of", "targets.toml"), ("wrong_value", "targets.toml"),
-    }  # fmt: skip
+        ("unknown_key_near", "zone.toml"),
+        ("wrong_value", "catalogue.toml"),
+        ("not_one_of", "access_list.toml"),
+        ("unknown_key_near", "access_list.toml"),
+        ("unknown_layer", "access_list.toml"),
+        ("duplicate_id", "access_list.toml"),
+        ("not_one_of", "targets.toml"),
+        ("wrong_value", "targets.toml"),
+    }
 
 
 def test_a_broken_file_hides_no_other_fault(sound: Any) -> None:
@@ -500,8 +684,10 @@ def test_a_broken_file_hides_no_other_fault(sound: Any) -> None:
     sound.write()
     sound.append("catalogue.toml", "= broken\n")
     assert [(key, where.split(",")[0]) for key, where in keys_of(sound.folder)] == [
-        ("not_one_of", "access_list.toml"), ("not_toml", "catalogue.toml"), ("unknown_key_near", "zone.toml"),
-    ]  # fmt: skip
+        ("not_one_of", "access_list.toml"),
+        ("not_toml", "catalogue.toml"),
+        ("unknown_key_near", "zone.toml"),
+    ]
 
 
 def test_faults_of_a_bad_row_do_not_multiply(sound: Any) -> None:
@@ -578,10 +764,14 @@ LAYER_FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("too few", {"min_features": 2}, "too_few", "1"),
     ("empty", {"features": []}, "layer_empty", "may_be_empty"),
     ("wrong kind", {"features": [*FEATURES, {"id": "L", "line": [[0, 0], [1, 1]]}]}, "wrong_kind", "L"),
-    ("collection", {"features": [{"id": "G", "wkt": "GEOMETRYCOLLECTION(POINT(0 0), POLYGON((0 0, 1 0, 1 1, 0 0)))"}]},
-     "wrong_kind", "G"),
+    (
+        "collection",
+        {"features": [{"id": "G", "wkt": "GEOMETRYCOLLECTION(POINT(0 0), POLYGON((0 0, 1 0, 1 1, 0 0)))"}]},
+        "wrong_kind",
+        "G",
+    ),
     ("unknown table", {"table": "forest"}, "table_unknown", "tables: area"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("change", "key", "words"), [pytest.param(*row[1:], id=row[0]) for row in LAYER_FAULTS])
@@ -700,9 +890,14 @@ FEATURE_FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("empty geometry", {"features": [*FEATURES, {"id": "N", "wkt": "POLYGON EMPTY"}]}, "unplaced", "area.gpkg, N"),
     ("id twice", {"features": [*FEATURES, {"id": "A", "box": [200, 0, 300, 100]}]}, "feature_id_twice", "A (row 2)"),
     ("id missing", {"features": [*FEATURES, {"box": [200, 0, 300, 100]}]}, "feature_id_missing", "row 2"),
-    ("geometry twice", {"features": [*FEATURES, {"id": "B", "box": [0, 0, 100, 100]}]}, "geometry_twice", "area.gpkg, B"),
+    (
+        "geometry twice",
+        {"features": [*FEATURES, {"id": "B", "box": [0, 0, 100, 100]}]},
+        "geometry_twice",
+        "area.gpkg, B",
+    ),
     ("code unknown", {"codes": {"status": ["other"]}}, "code_unknown", "status = listed"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("change", "key", "words"), [pytest.param(*row[1:], id=row[0]) for row in FEATURE_FAULTS])

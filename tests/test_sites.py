@@ -7,12 +7,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import geojw
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 import shapely
+
+import geojw
 from geojw.geodesy import AnalysisCRS
 from geojw.intake import SiteFiles, place, read_sites
 from geojw.screening import screen
@@ -278,7 +279,7 @@ def test_every_row_refused(write: Any, zone: Any) -> None:
     assert len(result.rejected) == 2
 
 
-def test_file_without_rows(write: Any, tmp_path: Path, zone: Any) -> None:
+def test_file_without_rows(tmp_path: Path, zone: Any) -> None:
     """A file without rows: nothing read, nothing rejected."""
     path = tmp_path / "none.gpkg"
     gpd.GeoDataFrame({"site_id": pd.Series([], dtype=str)}, geometry=gpd.GeoSeries([], crs="EPSG:4490")).to_file(path)
