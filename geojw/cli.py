@@ -276,7 +276,7 @@ def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: 
     title = say("run.title", lang, zone=summary.pack.zone.title.in_(lang), day=summary.options.day)
     console.print(Text(title, "bold"))
     for notice in summary.notices():
-        console.print(Text("! " + _shown(notice, LINE), "yellow3"))
+        console.print(Text("!\u00a0" + _shown(notice, LINE), "yellow3"))
     _print_remarks(console, summary, lang)
     console.print(_verdict_table(summary, lang))
     left = summary.screened - len(summary.worst)
@@ -313,7 +313,7 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
     for column in ("site", "name", "verdict", "certainty", "range", "decided_by", "area"):
         table.add_column(
             say(f"column.{column}", lang), justify="right" if column == "area" else "left", overflow="fold",
-            no_wrap=column in ("site", "verdict", "certainty"),
+            no_wrap=column in ("site", "verdict", "certainty", "range", "area"),
         )  # fmt: skip
     for row in summary.worst.itertuples():
         span = (

@@ -287,11 +287,11 @@ def _inspect(path: Path, row: Layer, name: str) -> tuple[CRS, dict[str, Any]]:
     wanted = read_crs(row.crs, f"catalogue.toml, layers.{name}, crs")
     faults = []
     if info["crs"] is None:
-        faults.append(Fault("crs_absent", row.path, {"wanted": row.crs}))
+        faults.append(Fault("crs_absent", row.path, {"wanted": wanted.name}))
     else:
         crs = read_crs(info["crs"], row.path)
         if not crs.equals(wanted, ignore_axis_order=True):
-            faults.append(Fault("crs_differs", row.path, {"file": crs.name, "wanted": row.crs}))
+            faults.append(Fault("crs_differs", row.path, {"file": crs.name, "wanted": wanted.name}))
     if row.id not in info["fields"]:
         faults.append(Fault("id_column", row.path, {"column": row.id, "known": ", ".join(info["fields"])}))
     if faults:

@@ -678,6 +678,8 @@ def screen_one(plan: Plan, results: Results) -> None:
 
 def table(rows: Sequence[dict[str, str]]) -> str:
     """Give rows as a Markdown table; figures are set right."""
+    if not rows:
+        return "Not measured in this run."
     columns = list(dict.fromkeys(column for row in rows for column in row))
     left = {"layer", "way", "to reach", "measured", ""}
     lines = [columns, ["---" if column in left else "---:" for column in columns]]

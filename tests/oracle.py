@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
-from pathlib import Path  # noqa: TC003
+from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
@@ -43,7 +43,7 @@ from shapely.geometry import (
     Polygon,
     box,
 )
-from shapely.geometry.base import BaseGeometry  # noqa: TC002
+from shapely.geometry.base import BaseGeometry
 from shapely.ops import nearest_points
 
 CGCS2000 = "EPSG:4490"
@@ -1062,7 +1062,7 @@ def random_pack(seed: int, folder: Path) -> gpd.GeoDataFrame:
     GeoDataFrame
         Sites in EPSG:4490 or EPSG:4544 with ``site_id``, ``name`` and attributes.
     """
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [draw_boundary(rng), draw_survey(rng)]
     drawn += [draw_polygons(rng, f"zone_{letter}") for letter in "abcde"[: rng.randint(3, 5)]]

@@ -19,7 +19,7 @@ import geojw
 HERE = Path(__file__).resolve().parent / "minizone"
 DAY = date(2026, 11, 22)
 LENGTH_SHARE = 5e-6
-"""What planes stretch within 20 km. Of T00006 (51.5 km) the geodesic length is 1 cm from ours, 6 cm from the example."""
+"""What planes stretch within 20 km. Of T00006 (51.5 km) the geodesic length is 1 cm from ours, 6 cm from its own."""
 
 
 def screened(pack: Path = HERE / "pack", sites: Path = HERE / "sites.gpkg", **options: int) -> geojw.Screening:

@@ -210,7 +210,7 @@ def test_of_equally_near_features_the_lowest_id() -> None:
 
 
 def test_the_ring_is_decided_by_distance_not_by_a_drawn_buffer() -> None:
-    """A drawn circle of 3 km is up to 3.6 m short: a site 3 m inside the limit is not in it, and is near all the same."""
+    """A drawn circle of 3 km is up to 3.6 m short: a site 3 m inside the limit is not in it, and near all the same."""
     turn = np.pi / 64
     site = shapely.Point(2997.0 * np.cos(turn), 2997.0 * np.sin(turn))
     assert not shapely.buffer(shapely.Point(0, 0), 3000.0, quad_segs=16).covers(site)
