@@ -84,6 +84,7 @@ class Summary:
     failed: dict[str, LayerError] = field(default_factory=dict)
     remarks: list[Fault] = field(default_factory=list)
     notes: list[tuple[str, str, str, str]] = field(default_factory=list)
+    lifted: int = 0
     worst: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
@@ -102,6 +103,7 @@ class Summary:
         self.rejected = pd.concat([self.rejected, part.rejected], ignore_index=True).iloc[:REMARKS_KEPT]
         self.verdicts.update(part.verdicts["verdict"])
         self.at_most.update(part.verdicts["at_most"])
+        self.lifted += int((part.findings["outcome"] == "lifted").sum())
         self.failed.update(part.failed)
         self.remarks += remarks[: max(REMARKS_KEPT - len(self.remarks), 0)]
         self.notes += part.notes
@@ -138,6 +140,8 @@ class Summary:
         unchecked = sum(rule.basis.in_force_checked is None for rule in pack.in_force(day))
         if unchecked:
             out.append(say("notice.force_unchecked", lang, count=unchecked))
+        if self.lifted:
+            out.append(say("notice.lifted", lang, count=self.lifted))
         if self.notes:
             out.append(say("notice.fallback", lang, count=len(self.notes)))
         if self.large and not self.options.all_geometry:

@@ -293,6 +293,10 @@ def _verdicts(findings: pd.DataFrame, batch: Batch) -> pd.DataFrame:
     if planar is not None and len(shapes):
         moved = planar_area_m2(shapes.geometries, batch.analysis.crs, read_crs(planar, "zone.toml, planar_crs"))
         out["area_planar_m2"] = np.round(np.where(shapes.dimension == AREA, moved, np.nan), 4)
+    claimed = out["lifted"] != ""
+    out.loc[claimed, "data"] = [
+        "claims_unchecked" + (f";{words}" if words else "") for words in out.loc[claimed, "data"]
+    ]
     words = {word: say(f"verdict.{word}", batch.lang) for word in (*EFFECTS, "undetermined")}
     out["verdict_text"] = out["verdict"].map(words)
     return out[list(VERDICTS)]

@@ -21,7 +21,7 @@ FLOORS = (
     ("zone",),
     ("run",),
     ("cli",),
-    ("__init__",),
+    ("__init__", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 

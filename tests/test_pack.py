@@ -946,7 +946,7 @@ PART: list[tuple[str, list[dict[str, Any]], dict[str, Any]]] = [
     ("no geometry", [*FEATURES, {"id": "F", "nothing": True, "status": "listed"}], {}),
     ("wrong kind", [*FEATURES, {"id": "F", "line": [[FAR, 0], [FAR + 9, 9]], "status": "listed"}], {}),
     ("id twice, far one first", [{"id": "A", "box": [FAR, 0, FAR + 9, 9], "status": "listed"}, *FEATURES], {}),
-    ("id missing, far one first", [{"box": [FAR, 0, FAR + 9, 9]}, {"box": [0, 0, 100, 100], "status": "listed"}], {}),
+    ("id missing, far one first", [{"id": None, "box": [FAR, 0, FAR + 9, 9]}, {**FEATURES[0], "id": None}], {}),
     (
         "value far away",
         [{**FEATURES[0], "status": "x"}, {"id": "F", "box": [FAR, 0, FAR + 9, 9], "status": "listed"}],
