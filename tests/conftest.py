@@ -121,7 +121,8 @@ def write_rows(
     columns = {name: _column(cells) for name, cells in columns_of(rows).items()}
     shapes = np.array([shape_of(row) for row in rows], dtype=object)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "'crs' was not provided")  # a file without a CRS is meant
+        warnings.filterwarnings("ignore", "'crs' was not provided")  # a file without a CRS is meant,
+        warnings.filterwarnings("ignore", "Normalized/laundered field name")  # and a Shapefile that cuts names
         pyogrio.raw.write(
             path, shapely.to_wkb(shapes), list(columns.values()), list(columns), crs=crs, layer=table,
             geometry_type=kind, **options,

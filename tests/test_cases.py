@@ -154,6 +154,7 @@ def assert_written(findings: pd.DataFrame) -> None:
         if not pd.isna(row["value"]):
             assert row["value"] == round(row["value"], DIGITS[row["measure"]])
             assert row["value"] <= 1.0 or row["measure"] != "overlap_share"
+        assert "-0.0" not in (str(float(row["value"])), str(float(row["margin"])))
 
 
 # ---------------------------------------------------------------------------------------------- point 5, the table

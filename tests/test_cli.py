@@ -573,6 +573,14 @@ def test_notices(tmp_path: Path, make_pack: Any, rows_to_file: Any) -> None:
     assert "synthetic" in desk.table("verdicts")[0]["data"]
 
 
+def test_long_notice_is_not_cut(tmp_path: Path, make_pack: Any, rows_to_file: Any) -> None:
+    """A zone's notice is shown whole, however long."""
+    words = [f"word{n}" for n in range(300)]
+    pack = make_pack("p", layers=LAYERS, rules=RULES, zone={"notice": {"zh": "注" * 900, "en": " ".join(words)}})
+    told = Desk(tmp_path, pack, rows_to_file).plain().output.split()
+    assert [word for word in told if word.startswith("word")] == words
+
+
 def test_passport(desk: Desk) -> None:
     """The passport has what a second run needs."""
     desk.plain()
@@ -673,6 +681,16 @@ def test_several_files(desk: Desk) -> None:
     assert [(row["source"], row["site_id"]) for row in desk.table("rejected")] == [("a.gpkg", "B"), ("b.gpkg", "B")]
     counts = desk.passport()["counts"]
     assert counts["read"] == counts["screened"] + counts["rejected"] == 4
+
+
+def test_column_names_cut_by_a_shapefile(tmp_path: Path, make_pack: Any, rows_to_file: Any) -> None:
+    """A Shapefile cuts names at 10 bytes: the attribute is found, or the run says which column it may be."""
+    rule = {**RULES[0], "applies": {"activity_type": ["factory"]}}
+    desk = Desk(tmp_path, make_pack("p", layers=LAYERS, rules=[rule]), rows_to_file)
+    desk.sites([{**INSIDE, "activity_type": "factory"}], name="s.shp", kind="Polygon")
+    done = desk.plain()
+    (row,) = desk.table("findings")
+    assert row["outcome"] == "hit" or "activity_t " in done.output
 
 
 # ---------------------------------------------------------------------------------------------- same inputs, same bytes

@@ -953,6 +953,7 @@ PART: list[tuple[str, list[dict[str, Any]], dict[str, Any]]] = [
         {},
     ),
     ("value nowhere", [{**FEATURES[0], "status": "x"}, {"id": "F", "box": [FAR, 0, FAR + 9, 9], "status": "y"}], {}),
+    ("kept nowhere", [{**FEATURES[0], "status": "x"}], {"codes": {"status": ["x", "listed"]}}),
     ("too few", FEATURES, {"min_features": 2}),
     ("nothing near", [{"id": "F", "box": [FAR, 0, FAR + 9, 9], "status": "listed"}], {}),
 ]
@@ -974,6 +975,14 @@ def test_layer_read_in_part(
     folder = make_pack(layers={"area": {"features": features, **change}}, rules=rules).write()
     sites = [{"site_id": "I", "box": [10, 10, 20, 20]}, {"site_id": "O", "box": [700, 0, 710, 10]}]
     whole = geojw.screen(rows_to_frame(sites), geojw.open_zone(folder), on=DAY, lang="en")
+    reads: list[object] = []
+    read = geojw.zone._read_layer
+
+    def counted(*given: Any) -> Any:
+        reads.append(given)
+        return read(*given)
+
+    monkeypatch.setattr("geojw.zone._read_layer", counted)
     monkeypatch.setattr("geojw.zone.WINDOW_FEATURES", 1)
     part = geojw.screen(rows_to_frame(sites), geojw.open_zone(folder), on=DAY, lang="en")
     for table in ("findings", "verdicts", "overlaps"):
@@ -982,3 +991,4 @@ def test_layer_read_in_part(
     assert {name: error.text("en") for name, error in whole.failed.items()} == {
         name: error.text("en") for name, error in part.failed.items()
     }
+    assert len(reads) <= 8, "the layer is read over and over"
