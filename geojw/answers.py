@@ -58,6 +58,8 @@ class LayerData:
         Features whose true position is somewhere in their geometry.
     unplaced
         Features without a usable geometry: nobody knows where they are.
+    values_of
+        Give the texts that occur in a column of the whole file, read or not.
     reach_m
         How far from `near` it is complete; None is everywhere.
     near
@@ -70,6 +72,7 @@ class LayerData:
     status: Texts
     adrift: Bools
     unplaced: Bools
+    values_of: Callable[[str], frozenset[str]]
     reach_m: float | None = None
     near: shapely.Geometry | None = None
 
@@ -286,7 +289,7 @@ class OnLayer:
         verdict[wrong], why[wrong] = UNKNOWN, "dimension"
         found = verdict == (TRUE if test.is_presence else FALSE)
         sliver = (self._is_sliver(low, test) | self._is_sliver(high, test)) & ~wrong
-        margin, unit = self._overlap_margin(test, verdict, found, low, high, perhaps, measure)
+        margin, unit = self._overlap_margin(test, verdict, found, low, high, sure, perhaps, measure)
         value = np.minimum(low / shapes.size, 1.0) if test.measure == "overlap_share" else low
         firm = self._firm_overlap(test, verdict, found, (low, sure), (high, perhaps))
         return Answer(
@@ -350,6 +353,7 @@ class OnLayer:
         found: Bools,
         low: Floats,
         high: Floats,
+        sure: Selection,
         perhaps: Selection,
         measure: Texts,
     ) -> tuple[Floats, Texts]:
@@ -362,11 +366,8 @@ class OnLayer:
             far = np.flatnonzero((verdict != UNKNOWN) & ~found)
             away = self._nearest(perhaps, far).distance_m
             margin[far], unit[far] = sign * np.where(np.isfinite(away), away, np.nan), "m"
-            inside = np.flatnonzero(found & (shapes.dimension == POINT))
-            chunks, _, tree = perhaps.edges if inside.size else (np.zeros(0), None, None)
-            if tree is not None and len(chunks):
-                depth = tree.query_nearest(shapes.geometries[inside], return_distance=True, all_matches=False)[1]
-                margin[inside], unit[inside] = -sign * depth, "m"
+            for row in np.flatnonzero(found & (shapes.dimension == POINT)):
+                margin[row], unit[row] = -sign * _depth_m(shapes.geometries[row], sure), "m"
         margin[verdict == UNKNOWN] = np.nan
         return margin, unit
 
@@ -459,6 +460,15 @@ class OnLayer:
         all_known = not np.isnan(accuracy[kept.possible]).any()
         firm = np.where(found, near(most + site), ~near(least - site) & all_known)
         return np.asarray(firm & ~np.isnan(site), dtype=bool)
+
+
+def _depth_m(points: shapely.Geometry, selection: Selection) -> float:
+    """Give how deep the deepest of a site's points lies in the kept union."""
+    parts = shapely.get_parts(points)
+    inside = parts[shapely.intersects(selection.union, parts)]
+    if not len(inside) or not len(selection.outline):
+        return 0.0
+    return float(selection.outline.query_nearest(inside, return_distance=True, all_matches=False)[1].max())
 
 
 def _both(low: Bools, high: Bools) -> Three:

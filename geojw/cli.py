@@ -276,7 +276,7 @@ def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: 
     title = say("run.title", lang, zone=summary.pack.zone.title.in_(lang), day=summary.options.day)
     console.print(Text(title, "bold"))
     for notice in summary.notices():
-        console.print(Text("!\u00a0" + _shown(notice, LINE), "yellow3"))
+        console.print(Text("!\u00a0" + _shown(notice, len(notice)), "yellow3"))
     _print_remarks(console, summary, lang)
     console.print(_verdict_table(summary, lang))
     left = summary.screened - len(summary.worst)

@@ -307,7 +307,7 @@ def _rounded(value: Floats, kind: Texts) -> Floats:
     for one in np.unique(kind.astype(str)):
         rows = kind == one
         out[rows] = np.round(value[rows], DECIMALS.get(str(one), 3))
-    return out
+    return out + 0.0  # no minus before a nought
 
 
 def _figure(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -30,6 +30,9 @@ from geojw.screening import REJECTED
 READ_ERRORS = (DataSourceError, DataLayerError, FileCRSError, UnicodeDecodeError)
 """What the reader raises for a file that it cannot read."""
 
+DBF_NAME = 10
+"""Characters that a Shapefile keeps of the name of a column."""
+
 COLLECTION = 7
 """Type number of a mixed geometry."""
 
@@ -49,7 +52,9 @@ def file_info(
             raise error([Fault("several_tables", path.name, {"known": ", ".join(tables)})])
         if table is not None and table not in tables:
             raise error([Fault("table_unknown", path.name, {"table": table, "known": ", ".join(tables)})])
-        info: dict[str, Any] = pyogrio.read_info(path, layer=table or 0, encoding=encoding, force_feature_count=True)
+        info: dict[str, Any] = pyogrio.read_info(
+            path, layer=table or 0, encoding=encoding, force_feature_count=True, force_total_bounds=error is LayerError
+        )
     except READ_ERRORS as problem:
         raise error([Fault("unreadable", path.name, {"error": short(problem)})]) from None
     return info
@@ -384,7 +389,7 @@ def _rejected(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(values, columns=list(REJECTED), dtype=object)
 
 
-def place(sites: Sites, analysis: AnalysisCRS) -> Sites:
+def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Sites:
     """
     Check, repair and project sites.
 
@@ -394,13 +399,15 @@ def place(sites: Sites, analysis: AnalysisCRS) -> Sites:
         As `read_sites` gives them.
     analysis
         The zone's analysis CRS.
+    wanted
+        The columns that rules ask for, by which names that a Shapefile cut are known again.
 
     Returns
     -------
     Sites
         In the analysis CRS, every geometry valid; the rest is in `rejected`.
     """
-    frame = sites.frame
+    frame, renamed = _whole_names(sites.frame, wanted)
     geometry = np.asarray(frame.geometry.values, dtype=object)
     shapes, bad = in_analysis(geometry, frame.crs, analysis)
     reasons = np.array(_refusals(geometry, shapes), dtype=object)
@@ -416,7 +423,20 @@ def place(sites: Sites, analysis: AnalysisCRS) -> Sites:
     kept = frame[~refused].drop(columns=["_source", "_row"])
     placed = kept.set_geometry(gpd.GeoSeries(shapes[~refused], index=kept.index, crs=analysis.crs))
     rejected = pd.concat([sites.rejected, _rejected(frame[refused], list(reasons[refused]))], ignore_index=True)
-    return Sites(placed, rejected.sort_values(["source", "row"], ignore_index=True), (*sites.remarks, *remarks))
+    return Sites(
+        placed, rejected.sort_values(["source", "row"], ignore_index=True), (*sites.remarks, *renamed, *remarks)
+    )
+
+
+def _whole_names(frame: gpd.GeoDataFrame, wanted: Iterable[str]) -> tuple[gpd.GeoDataFrame, tuple[Fault, ...]]:
+    """Give columns that a Shapefile cut to ten characters their whole names, where only one can be meant."""
+    names: dict[str, str] = {}
+    for column in frame.columns:
+        whole = {key for key in wanted if len(column) == DBF_NAME and key.startswith(column) and key != column}
+        if len(whole) == 1 and not whole & set(frame.columns):
+            names[column] = whole.pop()
+    remarks = tuple(Fault("name_cut", cut, {"whole": whole}) for cut, whole in names.items())
+    return frame.rename(columns=names), remarks
 
 
 def _refusals(raw: Geometries, shapes: Geometries) -> list[str]:

@@ -221,7 +221,7 @@ class Selection:
 
     @cached_property
     def outline(self) -> shapely.STRtree:
-        """The outline of the union, in short chunks, as a tree."""
+        """The outline of the union, in short chunks, as a tree; made once, for coverages and the depth of points."""
         return _tree(chunked(np.array([shapely.boundary(self.union)], dtype=object))[0])
 
 

@@ -54,6 +54,13 @@ class Pack:
         """Give the rules that count on a day."""
         return tuple(rule for rule in self.rules if rule.enabled and rule.in_force.on(day))
 
+    @property
+    def site_columns(self) -> frozenset[str]:
+        """The columns of sites that the rules ask for."""
+        keys = {key for rule in self.rules for key in rule.attributes}
+        schemes = {spec.scheme_column for spec in self.zone.attributes.values() if spec.scheme_column}
+        return frozenset({self.attribute(key).column or key for key in keys} | schemes | {"accuracy_m"})
+
     def attribute(self, key: str) -> Attribute:
         """Give how an attribute of sites is read, declared or not."""
         return self.zone.attributes.get(key) or Attribute()

@@ -238,7 +238,7 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
     with report.Output(options.out, zone.analysis, options.format, options.lang) as output:
         for sites in files.batches(options.batch):
             progress("screening", summary.screened, summary.read)
-            placed = place(sites, zone.analysis)
+            placed = place(sites, zone.analysis, zone.pack.site_columns)
             part = screening.screen(
                 placed.frame, zone, on=options.day, lang=options.lang, workers=options.workers,
                 batch=options.batch, rejected=placed.rejected,

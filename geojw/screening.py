@@ -37,6 +37,9 @@ REJECTED = ("source", "row", "site_id", "reason")
 NEAR_M = 1_000.0
 """How much farther than the largest limit a large layer is read at first."""
 
+FEW_SITES = 1_000
+"""Up to so many sites, a large layer is read only around them."""
+
 
 class Source(Protocol):
     """What screening needs of a zone: its pack, and its layers when asked."""
@@ -166,7 +169,7 @@ def _screen_batch(sites: gpd.GeoDataFrame, source: Source, day: date, lang: str,
         lang=lang,
         workers=workers,
     )
-    near = shapely.box(*sites.total_bounds) if len(sites) else None
+    near = shapely.box(*sites.total_bounds) if 0 < len(sites) <= FEW_SITES else None
     findings: list[Columns] = []
     overlaps: list[Columns] = []
     notes: list[tuple[str, str, str, str]] = []
@@ -245,8 +248,7 @@ def where_faults(row: Layer, rules: Iterable[Rule], data: LayerData) -> Iterable
             at = f"{row.path}, rule {rule.id}"
             if column not in features.columns:
                 yield Fault("where_column", at, {"column": column, "rule": rule.id})
-            elif column not in row.codes and len(features) and data.reach_m is None:
-                there = {text_of(value) for value in features[column].unique()}
+            elif column not in row.codes and (there := data.values_of(column)):
                 for value in values:
                     if not any(listed(text, (value,)) for text in there):
                         yield Fault("where_value", at, {"column": column, "value": value, "rule": rule.id})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import cached_property
+from functools import cache, cached_property, partial
 from importlib import resources
 from pathlib import Path
 from threading import RLock
@@ -37,15 +37,19 @@ from geojw.intake import (
 )
 from geojw.overlay import Bools, Coverage, LayerIndex, Selection
 from geojw.pack import Pack, load_pack
+from geojw.pieces import Ints
 from geojw.screening import Screening
 
 DIMENSION = {"polygon": 2, "line": 1, "point": 0}
 STATUSES = ("official", "open", "synthetic")
+FROM_ONE = ("GPKG", "OpenFileGDB")
+"""Drivers that count features from 1."""
+
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north."""
+
 WINDOW_FEATURES = 50_000
 """Layers of so many features are read only around the sites."""
-
-WHOLE_SITES = 1_000
-"""From so many sites on, a layer is read whole after all."""
 
 
 @dataclass(eq=False)
@@ -112,23 +116,23 @@ class Zone:
         path = self.pack.folder / row.path
         crs, info = _inspect(path, row, name)
         self.hashes[name] = _checked_hash(path, row)
-        window = near if near is not None and _is_large(info) else None
-        frame = _read_layer(path, row, crs, self._window(window, reach_m, crs))
-        ready = _Features(frame, row, crs, self.analysis, self.pack.zone.sliver_m2)
+        window = None if near is None or not _is_large(info) else self._window(near, reach_m, crs)
+        if window is not None and _holds(window, info["total_bounds"]):
+            window = None
+        frame, ids = _read_layer(path, row, crs, info, window)
+        ready = _Features(frame, ids, row, crs, self.analysis, self.pack.zone.sliver_m2)
         self.repairs[name] = ready.repairs
-        data = ready.data(self._coverage(row, ready.untrusted))
-        if window is None:
-            return data
-        _check_whole(path, row)
-        return replace(data, reach_m=reach_m, near=window)
+        values_of = cache(partial(_column_texts, path if window is not None else None, row, frame))
+        data = ready.data(self._coverage(row, ready.untrusted), values_of)
+        return data if window is None else replace(data, reach_m=reach_m, near=near)
 
-    def _window(self, near: shapely.Geometry | None, reach_m: float, crs: CRS) -> tuple[float, ...] | None:
-        if near is None:
-            return None
+    def _window(self, near: shapely.Geometry, reach_m: float, crs: CRS) -> Bounds:
+        """Give what lies within a reach, as bounds in the layer's own CRS."""
         x0, y0, x1, y1 = shapely.bounds(near)
         back = Transformer.from_crs(self.analysis.crs, crs, always_xy=True)
         pad = reach_m * 1.001
-        return tuple(back.transform_bounds(x0 - pad, y0 - pad, x1 + pad, y1 + pad))
+        west, south, east, north = back.transform_bounds(x0 - pad, y0 - pad, x1 + pad, y1 + pad)
+        return west, south, east, north
 
     def _coverage(self, row: Layer, holes: Geometries) -> Coverage:
         """Find where a layer is authoritative; a coverage layer that failed covers nothing."""
@@ -264,7 +268,7 @@ def screen(
     SitesError
         The frame has no CRS.
     """
-    placed = place(sites if isinstance(sites, Sites) else sites_of(sites), zone.analysis)
+    placed = place(sites if isinstance(sites, Sites) else sites_of(sites), zone.analysis, zone.pack.site_columns)
     return screening.screen(
         placed.frame,
         zone,
@@ -312,19 +316,53 @@ def _checked_hash(path: Path, row: Layer) -> str:
     return digest
 
 
-def _read_layer(path: Path, row: Layer, crs: CRS, window: tuple[float, ...] | None) -> gpd.GeoDataFrame:
+def _holds(window: Bounds, bounds: Bounds) -> bool:
+    return window[0] <= bounds[0] and window[1] <= bounds[1] and window[2] >= bounds[2] and window[3] >= bounds[3]
+
+
+def _read_layer(
+    path: Path, row: Layer, crs: CRS, info: Mapping[str, Any], window: Bounds | None
+) -> tuple[gpd.GeoDataFrame, pd.Series]:
+    """
+    Read a layer, or what of it lies in a window, numbered by the rows of the file.
+
+    Returns
+    -------
+    frame : GeoDataFrame
+        The features read; with a window also those, wherever they are, that nobody could find by their place.
+    ids : Series
+        The ids of all rows of the file, read or not.
+    """
+    where: dict[str, Any] = {"layer": row.table or info["layer_name"], "encoding": row.encoding, "fid_as_index": True}
     try:
         with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found and named below
-            frame: gpd.GeoDataFrame = pyogrio.read_dataframe(
-                path, layer=row.table or 0, encoding=row.encoding, bbox=window, force_2d=True, on_invalid="ignore"
-            )
+            whole = {"force_2d": True, "on_invalid": "ignore", **where}
+            frame = pyogrio.read_dataframe(path, bbox=window, **whole)
+            ids = frame
+            if window is not None:
+                odd = np.setdiff1d(_odd_rows(path, row, info), frame.index)
+                if odd.size:
+                    frame = pd.concat([frame, pyogrio.read_dataframe(path, fids=odd, **whole)]).sort_index()
+                ids = pyogrio.read_dataframe(path, columns=[row.id], read_geometry=False, **where)
     except READ_ERRORS as problem:
         raise LayerError([Fault("unreadable", row.path, {"error": short(problem)})]) from None
-    if window is None:
-        _check_count(row, len(frame))
+    _check_count(row, len(ids))
     if not isinstance(frame, gpd.GeoDataFrame):
         raise LayerError([Fault("no_geometry", row.path)])
-    return frame.set_crs(crs, allow_override=True)
+    first = 0 if info["driver"] in FROM_ONE else 1
+    numbered = frame.set_axis(frame.index + first, axis=0).set_crs(crs, allow_override=True)
+    return numbered, ids[row.id].set_axis(ids.index + first)
+
+
+def _odd_rows(path: Path, row: Layer, info: Mapping[str, Any]) -> Ints:
+    """Find the rows that a window would miss: without a place, without extent, or of another kind."""
+    fids, bounds = pyogrio.read_bounds(path, layer=row.table or 0)
+    nowhere = ~np.isfinite(bounds).all(axis=0) | ~bounds.any(axis=0)
+    kind = {"polygon": "POLYGON", "line": "LINESTRING", "point": "POINT"}[row.geometry or "polygon"]
+    other = f"OGR_GEOMETRY NOT LIKE '%{kind}%'" + (" OR OGR_GEOM_AREA = 0" if kind == "POLYGON" else "")
+    sql = f'SELECT FID AS fid_ FROM "{info["layer_name"]}" WHERE {other}'  # noqa: S608 - the name is the file's own
+    found = pyogrio.read_dataframe(path, sql=sql, sql_dialect="OGRSQL", read_geometry=False)
+    return np.union1d(fids[nowhere], found["fid_"].to_numpy(dtype=np.int64))
 
 
 def _check_count(row: Layer, count: int) -> None:
@@ -334,12 +372,13 @@ def _check_count(row: Layer, count: int) -> None:
         raise LayerError([Fault("too_few", row.path, {"got": count, "wanted": row.min_features})])
 
 
-def _check_whole(path: Path, row: Layer) -> None:
-    """Check what a window cannot show."""
-    ids = pyogrio.read_dataframe(
-        path, layer=row.table or 0, encoding=row.encoding, columns=[row.id], read_geometry=False
-    )
-    _check_count(row, len(ids))
+def _column_texts(path: Path | None, row: Layer, frame: pd.DataFrame, column: str) -> frozenset[str]:
+    """Give the texts of a column, of the whole file where only a window was read."""
+    if path is not None:
+        frame = pyogrio.read_dataframe(
+            path, layer=row.table or 0, encoding=row.encoding, columns=[column], read_geometry=False
+        )
+    return frozenset(access_list.text_of(value) for value in frame[column].unique())
 
 
 # ---------------------------------------------------------------------------------------------- features
@@ -348,10 +387,18 @@ def _check_whole(path: Path, row: Layer) -> None:
 class _Features:
     """The features of one delivered layer on their way into the analysis CRS."""
 
-    def __init__(self, frame: gpd.GeoDataFrame, row: Layer, crs: CRS, analysis: AnalysisCRS, sliver_m2: float) -> None:
+    def __init__(
+        self,
+        frame: gpd.GeoDataFrame,
+        ids: pd.Series,
+        row: Layer,
+        crs: CRS,
+        analysis: AnalysisCRS,
+        sliver_m2: float,
+    ) -> None:
         self.row = row
         self.repairs: list[Fault] = []
-        frame = frame.set_axis(self._ids(frame), axis=0).sort_index()
+        frame = frame.set_axis(self._names(ids)[frame.index], axis=0).sort_index()
         geometry = np.asarray(frame.geometry.values, dtype=object)
         self.adrift: Bools = np.array([v == "unknown" for v in self._texts(frame, "position")], dtype=bool)
         self._check_kind(frame, geometry)
@@ -371,10 +418,10 @@ class _Features:
         self._check_duplicates(frame, shapes)
         self.frame = frame.set_geometry(gpd.GeoSeries(shapes, index=frame.index, crs=analysis.crs))
 
-    def data(self, coverage: Coverage) -> LayerData:
+    def data(self, coverage: Coverage, values_of: Callable[[str], frozenset[str]]) -> LayerData:
         """Give the layer as screening takes it."""
         index = LayerIndex(self.frame, self.row.geometry or "polygon")
-        return LayerData(index, coverage, self._accuracy(), self._status(), self.adrift, self.unplaced)
+        return LayerData(index, coverage, self._accuracy(), self._status(), self.adrift, self.unplaced, values_of)
 
     def _note(self, key: str, feature: object, fields: Mapping[str, object]) -> None:
         self.repairs.append(Fault(key, f"{self.row.path}, {feature}", fields))
@@ -384,20 +431,16 @@ class _Features:
             return [""] * len(frame)
         return [access_list.text_of(value) for value in frame[column]]
 
-    def _ids(self, frame: pd.DataFrame) -> list[str]:
-        """Give unique ids; a missing or repeated one is named and told apart by its row."""
-        out, seen = [], set[str]()
-        for number, text in enumerate(self._texts(frame, self.row.id or ""), 1):
-            name = text
-            if not text:
-                name = f"row {number}"
-                self._note("feature_id_missing", name, {})
-            elif text in seen:
-                name = f"{text} (row {number})"
-                self._note("feature_id_twice", name, {})
-            seen.add(name)
-            out.append(name)
-        return out
+    def _names(self, ids: pd.Series) -> pd.Series:
+        """Give unique ids to all rows of the file; a missing or repeated one is told apart by its row, and named."""
+        texts = pd.Series([access_list.text_of(value) for value in ids], index=ids.index, dtype=object)
+        for number in texts.index[texts == ""]:
+            texts[number] = f"row {number}"
+            self._note("feature_id_missing", texts[number], {})
+        for number in texts.index[texts.duplicated()]:
+            texts[number] = f"{texts[number]} (row {number})"
+            self._note("feature_id_twice", texts[number], {})
+        return texts
 
     def _check_kind(self, frame: pd.DataFrame, geometry: Geometries) -> None:
         wanted = DIMENSION[self.row.geometry or "polygon"]

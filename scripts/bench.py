@@ -566,9 +566,10 @@ class Results:
     ours: dict[str, float] = field(default_factory=dict)
     reference: dict[str, float] = field(default_factory=dict)
 
-    def target(self, what: str, asked: str, got: str, *, met: bool) -> None:
-        """Note what was to be reached and what was."""
-        self.targets.append({"to reach": what, "asked": asked, "measured": got, "": "met" if met else "NOT met"})
+    def target(self, what: str, asked: str, got: str, *, met: bool | None) -> None:
+        """Note what was to be reached and what was; None is not known."""
+        word = {True: "met", False: "NOT met", None: "open"}[met]
+        self.targets.append({"to reach": what, "asked": asked, "measured": got, "": word})
 
 
 def tell(text: str) -> None:
@@ -577,7 +578,7 @@ def tell(text: str) -> None:
 
 
 def compare_ways(plan: Plan, results: Results) -> None:
-    """Measure every way on every polygon layer, and compare the pairs with the reference's."""
+    """Measure every way on every polygon layer, and compare the pairs with geojw's."""
     for layer, feature_file, count in plan.inputs:
         figures: dict[str, dict[str, float] | None] = {}
         rows: dict[str, dict[str, str]] = {}
@@ -596,14 +597,21 @@ def compare_ways(plan: Plan, results: Results) -> None:
             results.engine.append(row)
         results.ours[layer] = min((f["seconds"] for way in OURS if (f := figures[way])), default=np.inf)
         results.reference[layer] = reference["seconds"] if reference else np.inf
+    note_speeds(results)
+
+
+def note_speeds(results: Results) -> None:
+    """Hold the speeds against what was to be reached: the layers of one screening together, then the forests."""
     for title, named in (
         ("forest, red line and plots", POLYGON_LAYERS),
         *((f"{name}, largest polygon {n:,} vertices", (name,)) for name, n in LARGEST.items()),
     ):
         theirs, ours = (sum(some[layer] for layer in named) for some in (results.reference, results.ours))
-        speed = f"{theirs / ours:.1f} x" if np.isfinite(theirs) else f"more than {plan.limit_s / ours:.0f} x"
-        met = theirs / ours >= 15.0
-        results.target(f"faster than {REFERENCE}: {title}", "15 x", speed, met=met)
+        what = f"faster than {REFERENCE}: {title}"
+        if np.isfinite(theirs / ours):
+            results.target(what, "15 x", f"{theirs / ours:.1f} x", met=theirs / ours >= 15.0)
+        else:
+            results.target(what, "15 x", "a way did not come to its end", met=None)
 
 
 def one_way(
@@ -626,7 +634,7 @@ def one_way(
         "faster": "",
         "pairs": f"{mine['pairs']:,.0f}",
         "area m²": f"{mine['total_m2']:,.3f}",
-        "largest difference m²": f"{difference['largest_m2']:.1e}",
+        "largest difference m²": "" if way == next(iter(WAYS)) else f"{difference['largest_m2']:.1e}",
         "peak MB": f"{used.peak_mb:,.0f}",
     }
     return {**row, **figures}, mine
@@ -637,7 +645,7 @@ def screen_all(plan: Plan, results: Results) -> None:
     peaks = {}
     for name, largest in LARGEST.items():
         for count in plan.screened:
-            if name != "forest" and count != plan.sites:
+            if name != "forest" and count != sorted(plan.screened)[len(plan.screened) // 2]:
                 continue
             tell(f"geojw screen, {count:,} sites x 4 layers ({name})")
             used = screened(plan, plan.sites_file(count), str(plan.work / f"pack_{name}"))
@@ -713,7 +721,10 @@ def busy() -> str:
 def page(plan: Plan, results: Results, load: str, *, quick: bool) -> str:
     """Give the whole report as Markdown."""
     small = "A quick run (`--quick`): too small for the figures to be reached; see the full one.\n\n" if quick else ""
-    faults = "\n".join(f"- **{fault}**" for fault in results.faults) or "All ways agree on every pair."
+    faults = (
+        "\n".join(f"- **{fault}**" for fault in results.faults)
+        or "All ways that came to their end agree on every pair."
+    )
     return f"""# Performance
 
 `scripts/bench.py --write` measures and writes this page; `scripts/bench.py --quick` is a small version (about a
@@ -758,7 +769,7 @@ def arguments() -> argparse.Namespace:
         "--work", type=Path, help="folder of the made data, kept and used again (default: a temporary one)"
     )
     parser.add_argument("--sites", type=int, help="sites of the comparison with peers (100,000; quick: 2,000)")
-    parser.add_argument("--big-sites", type=int, help="the same against the largest polygon (10,000; quick: 500)")
+    parser.add_argument("--big-sites", type=int, help="the same against the largest polygon (10,000; quick: 300)")
     parser.add_argument("--screened", type=int, nargs="+", help="sites of the whole screenings (10000 100000 300000)")
     parser.add_argument("--limit", type=float, default=1800.0, help="end a peer after so many seconds (1800)")
     parser.add_argument("--only", choices=("engine", "screening", "one"), help="only this part")
@@ -772,7 +783,7 @@ def planned(asked: argparse.Namespace, work: Path) -> Plan:
     few = asked.quick
     count = asked.sites or (2_000 if few else 100_000)
     sizes = asked.screened or ([count] if few else [10_000, 100_000, 300_000])
-    big = min(asked.big_sites or (500 if few else 10_000), count)
+    big = min(asked.big_sites or (300 if few else 10_000), count)
     return Plan(work, count, big, tuple(sizes), asked.limit, 1 if few else 3)
 
 
