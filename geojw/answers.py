@@ -81,6 +81,16 @@ class LayerData:
         """The features' ids."""
         return np.asarray(self.index.features.index, dtype=object)
 
+    @cached_property
+    def statuses(self) -> frozenset[str]:
+        """Every status that some feature has."""
+        return frozenset(str(word) for word in self.status)
+
+    @cached_property
+    def kept(self) -> dict[str, Kept]:
+        """What each `where` keeps, filled by those who ask: a loaded layer is filtered once."""
+        return {}
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -188,7 +198,6 @@ class OnLayer:
     def __init__(self, batch: Batch, row: Layer, data: LayerData) -> None:
         self.batch, self.row, self.data = batch, row, data
         self.shapes = batch.shapes
-        self._kept: dict[str, Kept] = {}
         self._answers: dict[str, Answer] = {}
 
     @cached_property
@@ -202,12 +211,13 @@ class OnLayer:
     def kept(self, rule: Rule) -> Kept:
         """Filter the features by the rule's `where`."""
         key = repr(sorted(rule.where.items()))
-        if key not in self._kept:
+        known = self.data.kept
+        if key not in known:
             answer, missing = match_features(self.data.index.features, rule.where, self.row.codes)
             adrift = self.data.adrift
             missing[adrift] = ["position" if not old else f"{old};position" for old in missing[adrift]]
-            self._kept[key] = Kept(answer == TRUE, answer >= UNKNOWN, missing)
-        return self._kept[key]
+            known[key] = Kept(answer == TRUE, answer >= UNKNOWN, missing)
+        return known[key]
 
     def answer(self, rule: Rule) -> Answer:
         """Put a rule's test to every site; rules with the same `where` and test share the answer."""

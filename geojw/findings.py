@@ -228,7 +228,7 @@ class LayerFindings:
 
     def data_words(self, rule: Rule | None) -> str:
         """Give what every table must say of the data behind a row."""
-        statuses = {self.row.status} if self.data is None else {*self.data.status, self.row.status}
+        statuses = {self.row.status} if self.data is None else {*self.data.statuses, self.row.status}
         words = {"synthetic"} & statuses
         if self.row.source.date > self.day:
             words.add("newer_than_day")
