@@ -34,6 +34,7 @@ OVERLAPS = (
     "site_id", "layer", "feature_id", "overlap_m2", "overlap_share", "distance_m", "rules", "overlap_m", "data",
 )  # fmt: skip
 
+NUMBERS = frozenset({"value", "limit", "margin"})
 DECIMALS = {"overlap_m2": 4, "m2": 4, "overlap_share": 9, "share": 9}
 """Written digits by measure or unit; 3 for all others."""
 
@@ -84,9 +85,11 @@ class LayerFindings:
         Columns
             `FINDINGS`, a row for each site that the rule governs.
         """
+        applies, asked = match_sites(self.batch.attributes, rule.applies, self.batch.pack.zone.attributes)
+        rows = np.flatnonzero(applies != FALSE)
+        if not rows.size:  # nobody is governed, so nothing is measured
+            return {name: np.zeros(0, dtype=float if name in NUMBERS else object) for name in FINDINGS}
         answer = None if failed or self.on_layer is None else self.on_layer.answer(rule)
-        specs = self.batch.pack.zone.attributes
-        applies, asked = match_sites(self.batch.attributes, rule.applies, specs)
         lifted, unshown = self._exception(rule)
         outcome = self._outcome(rule, answer, applies, lifted)
         effect, unproved = self._effect(rule)
@@ -114,7 +117,6 @@ class LayerFindings:
             }
             frame |= {"margin_unit": np.where(np.isnan(margin), "", answer.unit)}
             frame |= {"certainty": np.where(np.isin(outcome, ("hit", "clear")), sure, "")}
-        rows = np.flatnonzero(applies != FALSE)
         return {name: _column(frame[name], rows) for name in FINDINGS}
 
     # -- outcome and effect -----------------------------------------------------------------------
