@@ -177,8 +177,9 @@ UNKNOWN_SOURCE = "规划第十一项提到该监测点；公开资料中未找�
 SITE_DEFAULTS: Row = {
     "nature": "新建", "industry_code": None, "industry_scheme": "GB/T 4754-2017", "land_use": None,
     "land_use_scheme": "用地用海2023", "activity_type": None, "is_construction_site": "true",
-    "is_production": "false", "is_chemical": "false", "is_tailings": "false", "is_backward": None,
-    "coal_fired": None, "emits_pollutants": "false", "has_outfall": "false", "fuel_high_pollution": "false",
+    "is_production": "false", "is_chemical": "false", "is_tailings": "false",
+    "tailings_upgrade": None, "is_backward": None, "coal_fired": None, "emits_pollutants": "false",
+    "has_outfall": "false", "fuel_high_pollution": "false",
     "noise_emitting": "false", "use_change": "false", "remediation_project": None,
     "water_supply_project": None, "wetland_use": "none", "no_land_taken": "false", "redline_opinion": None,
     "unavoidable_report": None, "soil_survey_reviewed": None, "energy_review": None, "eia_approved": None,
