@@ -179,20 +179,30 @@ class LayerFindings:
         out[outcome == "no_coverage"] = say("remedy.cover", lang, layer=title)
         if answer is None:
             return out
+        proofs = {proof.key: proof.says.in_(lang) for proof in rule.proofs}
         for row in np.flatnonzero(outcome == "hit"):
             parts = [self._change(rule, answer, int(row))] if rule.test.is_presence else []
-            parts += [say("remedy.exception", lang, key=key) for key in unshown[row].split(";") if key]
-            parts += [say("remedy.prove", lang, key=key) for key in unproved[row].split(";") if key]
-            out[row] = "; ".join(parts)
+            parts += [say("remedy.exception", lang, key=self._named(key)) for key in _words(unshown[row])]
+            parts += [say("remedy.prove", lang, key=proofs[key], column=key) for key in _words(unproved[row])]
+            out[row] = say("remedy.join", lang).join(parts)
         for row in np.flatnonzero(outcome == "not_evaluable"):
-            parts = [say("remedy.supply", lang, key=key) for key in asked[row].split(";") if key]
+            parts = [say("remedy.supply", lang, key=self._named(key)) for key in _words(asked[row])]
             why = str(answer.why[row])
             if why in ("dimension", "layer_kind"):
                 parts.append(say(f"remedy.{why}", lang))
             elif why:
                 parts.append(say("remedy.complete", lang, layer=title, what=why))
-            out[row] = "; ".join(parts)
+            out[row] = say("remedy.join", lang).join(parts)
         return out
+
+    def _named(self, key: str) -> str:
+        """Name an attribute as the zone does, with the column that an applicant fills in."""
+        title = self.batch.pack.attribute(key).title
+        return (
+            key
+            if title is None
+            else say("remedy.attribute", self.batch.lang, title=title.in_(self.batch.lang), key=key)
+        )
 
     def _change(self, rule: Rule, answer: Answer, row: int) -> str:
         """Say how the site itself would have to change."""
@@ -213,7 +223,7 @@ class LayerFindings:
         out[outcome == "source_failed"] = f"layer:{self.name}"
         out[outcome == "no_coverage"] = f"coverage:{self.row.coverage}"
         for row in np.flatnonzero(outcome == "not_evaluable"):
-            parts = [f"attribute:{key}" for key in asked[row].split(";") if key]
+            parts = [f"attribute:{key}" for key in _words(asked[row])]
             if answer is not None and answer.why[row]:
                 parts.append(f"{self.name}:{answer.why[row]}")
             out[row] = ";".join(parts)
@@ -301,6 +311,10 @@ def _column(cells: object, rows: Ints) -> np.ndarray[Any, Any]:
     if isinstance(cells, np.ndarray):
         return cells[rows]
     return np.full(len(rows), cells, dtype=object if isinstance(cells, str) else float)
+
+
+def _words(cell: str) -> list[str]:
+    return [word for word in cell.split(";") if word]
 
 
 def _rounded(value: Floats, kind: Texts) -> Floats:
