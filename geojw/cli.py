@@ -304,8 +304,8 @@ def _print_remarks(console: Console, summary: Any, lang: str) -> None:  # noqa: 
         console.print(Text("· …", "dim"))
     if len(summary.rejected):
         console.print(Text(say("run.rejected", lang), "bold red"))
-        for fault in summary.rejected["reason"][:most]:
-            console.print(Text("· " + _shown(fault.text(lang), LINE)))
+        for reason in summary.rejected["reason"][:most]:
+            console.print(Text("· " + _shown(reason, LINE)))
 
 
 def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401

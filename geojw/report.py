@@ -85,14 +85,11 @@ class Output:
         The CRS of the screenings.
     format
         ``csv`` or ``parquet``.
-    lang
-        Language of the reasons.
     """
 
     folder: Path
     analysis: AnalysisCRS
     format: Format = "csv"
-    lang: str = "zh"
     work: Path = field(init=False)
     _tables: dict[str, _Table] = field(default_factory=dict)
     _shapes: dict[str, Any] = field(default_factory=dict)
@@ -144,15 +141,9 @@ class Output:
         only_not_clear
             Leave sites that are clear out of the file of geometries.
         """
-        rejected = screening.rejected.assign(
-            reason=[
-                fault.text(self.lang) if isinstance(fault, Fault) else str(fault)
-                for fault in screening.rejected["reason"]
-            ]
-        )
         tables = {
             "verdicts": screening.verdicts, "findings": screening.findings, "overlaps": screening.overlaps,
-            "rejected": rejected,
+            "rejected": screening.rejected,
         }  # fmt: skip
         for name, frame in tables.items():
             if name not in self._tables:

@@ -235,7 +235,7 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
         raise OutputError([Fault("out_is_input", str(options.out), {"files": ", ".join(overwritten)})])
     summary = Summary(zone, options, len(files), remarks=list(files.remarks))
     parts: list[Screening] = []
-    with report.Output(options.out, zone.analysis, options.format, options.lang) as output:
+    with report.Output(options.out, zone.analysis, options.format) as output:
         for sites in files.batches(options.batch):
             progress("screening", summary.screened, summary.read)
             placed = place(sites, zone.analysis, zone.pack.site_columns)

@@ -66,7 +66,7 @@ class Screening:
     verdicts, findings, overlaps
         The tables of DESIGN, "Interface", sorted.
     rejected
-        Rows of the input that could not be screened, with the reason.
+        Rows of the input that could not be screened, with the reason in words.
     failed
         Layer -> why its rules are ``source_failed``.
     notes
@@ -115,7 +115,7 @@ def screen(
     batch
         Sites measured at a time; bounds memory, changes no result.
     rejected
-        Rows that intake refused, to be handed on.
+        Rows that intake refused, each with the `Fault` that is its reason, to be told and handed on.
 
     Returns
     -------
@@ -140,12 +140,19 @@ def screen(
         verdicts=_stacked([part.verdicts for part in parts]),
         findings=_stacked([part.findings for part in parts]),
         overlaps=_stacked([part.overlaps for part in parts]),
-        rejected=pd.DataFrame(columns=list(REJECTED)) if rejected is None else rejected,
+        rejected=_told(rejected, lang),
         failed=dict(sorted({name: error for part in parts for name, error in part.failed.items()}.items())),
         notes=tuple(note for part in parts for note in part.notes),
         day=on,
         sites=sites,
     )
+
+
+def _told(rejected: pd.DataFrame | None, lang: str) -> pd.DataFrame:
+    """Say in words why rows were refused."""
+    if rejected is None:
+        return pd.DataFrame(columns=list(REJECTED))
+    return rejected.assign(reason=[fault.text(lang) for fault in rejected["reason"]])
 
 
 def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
