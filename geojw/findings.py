@@ -184,7 +184,7 @@ class LayerFindings:
             parts = [self._change(rule, answer, int(row))] if rule.test.is_presence else []
             parts += [say("remedy.exception", lang, key=self._named(key)) for key in _words(unshown[row])]
             parts += [say("remedy.prove", lang, key=proofs[key], column=key) for key in _words(unproved[row])]
-            out[row] = say("remedy.join", lang).join(parts)
+            out[row] = say("format.join", lang).join(parts)
         for row in np.flatnonzero(outcome == "not_evaluable"):
             parts = [say("remedy.supply", lang, key=self._named(key)) for key in _words(asked[row])]
             why = str(answer.why[row])
@@ -192,7 +192,7 @@ class LayerFindings:
                 parts.append(say(f"remedy.{why}", lang))
             elif why:
                 parts.append(say("remedy.complete", lang, layer=title, what=why))
-            out[row] = say("remedy.join", lang).join(parts)
+            out[row] = say("format.join", lang).join(parts)
         return out
 
     def _named(self, key: str) -> str:
@@ -201,7 +201,7 @@ class LayerFindings:
         return (
             key
             if title is None
-            else say("remedy.attribute", self.batch.lang, title=title.in_(self.batch.lang), key=key)
+            else say("format.attribute", self.batch.lang, title=title.in_(self.batch.lang), key=key)
         )
 
     def _change(self, rule: Rule, answer: Answer, row: int) -> str:

@@ -79,15 +79,15 @@ class AnalysisCRS:
         by its exact forward makes it good to a nanometre.
         """
         forth, back = _there_and_back(self.lon, self.lat)
-        once = back.transform(xy[:, 0], xy[:, 1])
-        off = xy - np.column_stack(forth.transform(*once))
-        return np.column_stack(back.transform(xy[:, 0] + off[:, 0], xy[:, 1] + off[:, 1]))
+        return _moved(2.0 * xy - _moved(_moved(xy, back), forth), back)
 
     def distance_m(self, start: Floats, end: Floats) -> Floats:
         """Geodesic distance in metres between the rows of two (n, 2) arrays of this CRS."""
         if len(start) == 0:
             return np.zeros(0)
         a, b = self.lonlat(start), self.lonlat(end)
+        if len(a) == 1:  # see _moved
+            return self.distance_m(np.repeat(start, 2, axis=0), np.repeat(end, 2, axis=0))[:1]
         return np.asarray(ELLIPSOID.inv(a[:, 0], a[:, 1], b[:, 0], b[:, 1])[2], dtype=float)
 
     def distortion(self, geometries: Geometries, reach_m: float = 0.0) -> Floats:
@@ -125,9 +125,16 @@ def _transformer(source: str, target: str) -> Transformer:
 
 def _transformed(geometries: Geometries, transformer: Transformer) -> Geometries:
     def move(xy: Floats) -> Floats:
-        return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+        return _moved(xy, transformer)
 
     return np.asarray(shapely.transform(geometries, move), dtype=object)
+
+
+def _moved(xy: Floats, transformer: Transformer) -> Floats:
+    """Transform an (n, 2) array."""
+    if len(xy) == 1:  # pyproj takes an array of one for a number, which numpy means to forbid
+        return _moved(np.repeat(xy, 2, axis=0), transformer)[:1]
+    return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
 
 
 def read_crs(text: str, where: str) -> CRS:
