@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 
 from geojw.geodesy import Floats
-from geojw.grid import Edges, Grid, cell_at, grown, square_to_edge, step_over
-from geojw.index import Bools, in_threads
+from geojw.grid import Grid, cell_at, grown, square_to_edge, step_over
+from geojw.index import AREA, Bools, Part, even_cuts, in_threads
 from geojw.pieces import Ints
 from geojw.shares import box_of, features_at, site_holds, work_for
 
@@ -19,17 +19,15 @@ SLACK_M = 1e-6
 
 
 def nearest_candidates(
-    dimension: int, sites: Edges, grid: Grid, kept: Bools, distortion: Floats, workers: int = 1
+    part: Part, grid: Grid, kept: Bools, distortion: Floats, workers: int = 1
 ) -> tuple[Ints, Ints, Floats, Floats]:
     """
     Find for each site the features that may be the nearest.
 
     Parameters
     ----------
-    dimension
-        2, 1 or 0, of all sites: what lies in a polygon site is at distance 0.
-    sites
-        Their edges.
+    part
+        Sites of one dimension; what lies in a polygon site is at distance 0.
     grid
         The layer.
     kept
@@ -46,16 +44,16 @@ def nearest_candidates(
     start, end : ndarray
         (n, 2), the nearest points of site and feature; equal where they meet.
     """
-    parts: dict[int, tuple[Ints, Ints, Floats]] = {}
-    areal = bool(len(grid.within_first) and grid.within_first[-1])
+    found: dict[int, tuple[Ints, Ints, Floats]] = {}
 
-    def work(part: slice) -> None:
-        parts[part.start] = _candidates(dimension == 2, areal, sites, grid, kept, distortion, part.start, part.stop)  # noqa: PLR2004 - areas
+    def work(some: slice) -> None:
+        found[some.start] = _candidates(
+            part.dimension == AREA, part.edges, part.place, grid, kept, distortion, some.start, some.stop
+        )
 
-    cuts = np.linspace(0, len(distortion), min(4 * workers, len(distortion)) + 1, dtype=int)
-    in_threads(work, [int(cut) for cut in cuts], workers)
-    site, feature, ends = (np.concatenate(column) for column in zip(*(parts[key] for key in sorted(parts)), strict=True))
-    return site, feature, ends[:, :2], ends[:, 2:]
+    in_threads(work, even_cuts(len(part.rows), 4 * workers), workers)
+    site, feature, ends = (np.concatenate(column) for column in zip(*(found[at] for at in sorted(found)), strict=True))
+    return part.rows[site], feature, ends[:, :2], ends[:, 2:]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -68,7 +66,7 @@ def _foot(x, y, ux, uy, vx, vy):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _closest(sx, sy, tx, ty, first, last, ux, uy, vx, vy):  # type: ignore[no-untyped-def]
+def _closest(sx, sy, tx, ty, first, last, ux, uy, vx, vy, open_end):  # type: ignore[no-untyped-def]
     """Give the square of the distance of a layer's edge to a site's edges, and the two nearest points."""
     square, x, y, a, b = np.inf, 0.0, 0.0, 0.0, 0.0
     for e in range(first, last):
@@ -86,10 +84,11 @@ def _closest(sx, sy, tx, ty, first, last, ux, uy, vx, vy):  # type: ignore[no-un
         if one < square:
             square, a, b = one, ux, uy
             x, y = _foot(a, b, sx[e], sy[e], tx[e], ty[e])
-        one = square_to_edge(vx, vy, sx[e], sy[e], tx[e], ty[e])
-        if one < square:
-            square, a, b = one, vx, vy
-            x, y = _foot(a, b, sx[e], sy[e], tx[e], ty[e])
+        if open_end:  # else the layer's next edge begins there
+            one = square_to_edge(vx, vy, sx[e], sy[e], tx[e], ty[e])
+            if one < square:
+                square, a, b = one, vx, vy
+                x, y = _foot(a, b, sx[e], sy[e], tx[e], ty[e])
         if step_over(ux, uy, vx, vy, sx[e], sy[e], tx[e], ty[e]):
             return 0.0, a, b, a, b
     return (square, x, y, a, b) if square > MEET_M * MEET_M else (0.0, a, b, a, b)
@@ -101,7 +100,7 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
     # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
     ux, uy, vx, vy, owner = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner
     sx, sy, tx, ty, begins, listed = sites.px, sites.py, sites.qx, sites.qy, grid.first, grid.listed
-    columns, rows, cell_m = grid.columns, grid.rows, grid.cell_m
+    columns, rows, cell_m, area = grid.columns, grid.rows, grid.cell_m, grid.area_m2
     west, south, east, north = box_of(sites, first, last)
     c0, c1 = cell_at(west, grid.x0, cell_m, columns), cell_at(east, grid.x0, cell_m, columns)
     r0, r1 = cell_at(south, grid.y0, cell_m, rows), cell_at(north, grid.y0, cell_m, rows)
@@ -121,7 +120,9 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
                     dy = max(south - max(uy[j], vy[j]), min(uy[j], vy[j]) - north, 0.0)
                     if dx * dx + dy * dy > limit or not kept[owner[j]]:
                         continue
-                    square, x, y, a, b = _closest(sx, sy, tx, ty, first, last, ux[j], uy[j], vx[j], vy[j])
+                    square, x, y, a, b = _closest(
+                        sx, sy, tx, ty, first, last, ux[j], uy[j], vx[j], vy[j], area[owner[j]] == 0.0
+                    )
                     if areal_site and ring == 0 and square > 0.0 and site_holds(sites, first, last, ux[j], uy[j]):
                         square, x, y, a, b = 0.0, ux[j], uy[j], ux[j], uy[j]
                     if square <= limit:
@@ -144,18 +145,23 @@ def _grown_rows(values, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _candidates(areal_site, areal_layer, sites, grid, kept, distortion, start, stop):  # type: ignore[no-untyped-def]
+def _same(one, other):  # type: ignore[no-untyped-def]
+    return one[0] == other[0] and one[1] == other[1] and one[2] == other[2] and one[3] == other[3]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _candidates(areal_site, sites, place, grid, kept, distortion, start, stop):  # type: ignore[no-untyped-def]
     work = work_for(grid)
     found, ends, squares = np.empty(64, dtype=np.int64), np.empty((64, 4)), np.empty(64)
     room = 2 * (stop - start) + 64
     site, feature, points = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64), np.empty((room, 4))
     many = 0
     for s in range(start, stop):
-        first, last = sites.start[s], sites.start[s + 1]
+        first, last = sites.start[place[s]], sites.start[place[s] + 1]
         count, limit, found, ends, squares = _search(
             areal_site, sites, first, last, grid, kept, distortion[s], found, ends, squares
         )
-        inside = features_at(grid, sites.px[first], sites.py[first], work.state, work.touched, 0) if areal_layer else 0
+        inside = features_at(grid, sites.px[first], sites.py[first], work.state, work.touched, 0)
         for k in range(inside):
             f = work.touched[k]
             if work.state[f] > 0 and kept[f]:
@@ -170,8 +176,7 @@ def _candidates(areal_site, areal_layer, sites, grid, kept, distortion, start, s
         for k in range(count):
             if squares[k] > limit:
                 continue
-            repeated = many > 0 and site[many - 1] == s and feature[many - 1] == found[k]
-            if repeated and points[many - 1, 2] == ends[k, 2] and points[many - 1, 3] == ends[k, 3]:
+            if many > 0 and site[many - 1] == s and feature[many - 1] == found[k] and _same(points[many - 1], ends[k]):
                 continue  # two edges of a feature meet in its nearest vertex
             if many == len(site):
                 site, feature, points = grown(site, many, 1), grown(feature, many, 1), _grown_rows(points, many)

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
-from geojw.index import AREA, POINT, Selection, Shapes, in_threads, runs, size_of
+from geojw.index import AREA, Selection, Shapes, even_cuts, in_threads, runs, size_of
 from geojw.overlay import grouped_union, intersections
 from geojw.pieces import Ints
 
@@ -81,8 +81,7 @@ def nearest(shapes: Shapes, selection: Selection, analysis: AnalysisCRS, workers
                 _keep_nearest(out, shapes.geometries[some], some, targets, analysis)
 
     selection.facets  # noqa: B018 - made here, not by two threads at once
-    cuts = np.linspace(0, n, min(8 * workers, n) + 1, dtype=int)
-    in_threads(find, [int(cut) for cut in cuts], workers)
+    in_threads(find, even_cuts(n, 8 * workers), workers)
     return out
 
 
@@ -114,18 +113,15 @@ def _compiled_nearest(
     with selection.layer.lock:
         grid = selection.layer.grid
     distortion = analysis.distortion(shapes.geometries)
-    for dimension, (rows, edges) in shapes.edges.items():
-        site, feature, start, end = nearest_candidates(
-            dimension, edges, grid, selection.kept, distortion[rows], workers
-        )
-        cuts = [int(cut) for cut in np.linspace(0, len(rows), 4 * workers + 1, dtype=int)]
-        bounds = dict(zip(cuts, np.searchsorted(site, cuts), strict=True))
+    for part in shapes.parts():
+        site, feature, start, end = nearest_candidates(part, grid, selection.kept, distortion[part.rows], workers)
+        begins = np.append(np.flatnonzero(np.diff(site, prepend=-1)), len(site))
 
-        def keep(part: slice) -> None:
-            some = slice(bounds[part.start], bounds[part.stop])  # noqa: B023 - run before the loop goes on
-            _keep_first(out, rows[site[some]], feature[some], start[some], end[some], analysis)  # noqa: B023
+        def keep(some: slice) -> None:
+            mine = slice(begins[some.start], begins[some.stop])  # noqa: B023 - run before the loop goes on
+            _keep_first(out, site[mine], feature[mine], start[mine], end[mine], analysis)  # noqa: B023
 
-        in_threads(keep, cuts, workers)
+        in_threads(keep, even_cuts(len(begins) - 1, 4 * workers), workers)
     return out
 
 
@@ -247,8 +243,7 @@ def moved_overlap(
         )
         out[mine] = size_of(intersections(shapes.geometries[mine], moved)[0], shapes.dimension[mine])
 
-    cuts = np.linspace(0, len(rows), min(8 * workers, len(rows)) + 1, dtype=int)
-    in_threads(measure, [int(cut) for cut in cuts], workers)
+    in_threads(measure, even_cuts(len(rows), 8 * workers), workers)
     out = np.where(np.isnan(out) & ~np.isnan(overlap), overlap, out)  # far from every edge
     return np.asarray(np.maximum(out, overlap) if grown else np.minimum(out, overlap), dtype=float)
 
@@ -269,11 +264,10 @@ def _within(shapes: Shapes, grid: Grid, workers: int) -> Floats:
     from geojw.shares import shared  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
     out = np.full(len(shapes), np.nan)
-    for dimension, (rows, edges) in shapes.edges.items():
-        if dimension == POINT and len(edges.px) != len(rows):
-            continue
-        site, _, size = shared(dimension, edges, shapes.size[rows], grid, workers)
-        out[rows] = np.bincount(site, size, minlength=len(rows))
+    for part in shapes.parts():
+        if part.is_of_one_piece:
+            site, _, size = shared(part, grid, workers)
+            out[part.rows] = np.bincount(site, size, minlength=len(shapes))[part.rows]
     return out
 
 
@@ -298,8 +292,7 @@ def _moved_grid(
                 moved[part.start] = np.asarray(pieces[areal], dtype=object)
 
             selection.tree  # noqa: B018 - made here, not by two threads at once
-            cuts = np.linspace(0, len(tiles), min(8 * workers, len(tiles)) + 1, dtype=int)
-            in_threads(move, [int(cut) for cut in cuts], workers)
+            in_threads(move, even_cuts(len(tiles), 8 * workers), workers)
             selection.moved[key] = grid_of(np.concatenate(moved))
         return selection.moved[key]
 

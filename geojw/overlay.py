@@ -114,19 +114,20 @@ def _compiled_pairs(shapes: Shapes, layer: LayerIndex, workers: int) -> Pairs:
     with layer.lock:
         grid = layer.grid
     found = [Pairs.none()]
-    for dimension, (rows, edges) in shapes.edges.items():
-        if dimension == POINT and len(edges.px) != len(rows):  # sites of several points, of which one may be inside
-            some = _few_pairs(shapes.take(rows), layer, workers)
-            found.append(replace(some, site=rows[some.site], notes=tuple((int(rows[s]), f, w) for s, f, w in some.notes)))
+    for part in shapes.parts():
+        if not part.is_of_one_piece:
+            some = _few_pairs(shapes.take(part.rows), layer, workers)
+            notes = tuple((int(part.rows[site]), feature, what) for site, feature, what in some.notes)
+            found.append(replace(some, site=part.rows[some.site], notes=notes))
             continue
-        site, feature, size = shared(dimension, edges, shapes.size[rows], grid, workers)
-        touch, notes = np.zeros(len(site), dtype=bool), []
+        site, feature, size = shared(part, grid, workers)
+        touch, hard = np.zeros(len(site), dtype=bool), []
         for pair in np.flatnonzero(np.isnan(size)):
-            shape, polygon = shapes.geometries[rows[site[pair]]], layer.geometries[feature[pair]]
+            shape, polygon = shapes.geometries[site[pair]], layer.geometries[feature[pair]]
             size[pair], touch[pair], what = _whole_pair(shape, polygon)
-            notes += [(int(rows[site[pair]]), int(feature[pair]), what)] if what else []
+            hard += [(int(site[pair]), int(feature[pair]), what)] if what else []
         there = ~(size <= 0.0) | touch
-        found.append(Pairs(rows[site[there]], feature[there], size[there], touch[there], tuple(notes)))
+        found.append(Pairs(site[there], feature[there], size[there], touch[there], tuple(hard)))
     return _joined(found)
 
 
@@ -417,12 +418,10 @@ def _with_union(shapes: Shapes, rows: Ints, selection: Selection) -> Floats:
     if shapes.many:
         from geojw.shares import shared  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
-        some = shapes.take(rows)
-        for dimension in (AREA, LINE):
-            if dimension in some.edges:
-                of_dimension, edges = some.edges[dimension]
-                site, _, size = shared(dimension, edges, some.size[of_dimension], selection.dissolved)
-                out[of_dimension] = np.bincount(site, size, minlength=len(of_dimension))
+        for part in shapes.take(rows).parts():
+            if part.dimension != POINT:
+                site, _, size = shared(part, selection.dissolved)
+                out[part.rows] = np.bincount(site, size, minlength=len(rows))[part.rows]
     for at in np.flatnonzero(np.isnan(out)):
         row = int(rows[at])
         out[at] = interior_size(shapes.geometries[row], _local_union(shapes, row, selection))

@@ -35,7 +35,7 @@ from geojw.grid import (
     square_to_edge,
     step_over,
 )
-from geojw.index import in_threads
+from geojw.index import Part, even_cuts, in_threads
 from geojw.pieces import Ints
 
 ROUNDING = 16 * 2.0**-53
@@ -48,20 +48,14 @@ CLOSE_M = 2e-6
 """A vertex so near another's edge may lie on it: for lines and points that is not for this module to decide."""
 
 
-def shared(
-    dimension: int, sites: Edges, size: Floats, grid: Grid, workers: int = 1
-) -> tuple[Ints, Ints, Floats]:
+def shared(part: Part, grid: Grid, workers: int = 1) -> tuple[Ints, Ints, Floats]:
     """
     Measure what sites share with each feature of a polygon layer.
 
     Parameters
     ----------
-    dimension
-        2, 1 or 0, of all sites.
-    sites
-        Their edges.
-    size
-        Their areas in m², lengths in m, or 1 for each: a point site is one point.
+    part
+        Sites of one dimension; point sites are one point each.
     grid
         The layer.
     workers
@@ -75,18 +69,17 @@ def shared(
         m², m or 1. NaN where this is not to be said here: shapes that contradict themselves, as invalid ones do;
         lines and points of which a vertex lies within `CLOSE_M` of an edge, so that they may run along it.
     """
-    measure = {2: _areas, 1: _lengths, 0: _points}[dimension]
-    parts: dict[int, tuple[Ints, Ints, Floats]] = {}
+    measure = {2: _areas, 1: _lengths, 0: _points}[part.dimension]
+    found: dict[int, tuple[Ints, Ints, Floats]] = {}
 
-    def work(part: slice) -> None:
-        parts[part.start] = measure(sites, size, grid, part.start, part.stop)
+    def work(some: slice) -> None:
+        found[some.start] = measure(part.edges, part.place, part.size, grid, some.start, some.stop)
 
-    cuts = np.linspace(0, len(size), min(4 * workers, len(size)) + 1, dtype=int)
-    in_threads(work, [int(cut) for cut in cuts], workers)
-    if not parts:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)
-    site, feature, value = (np.concatenate(column) for column in zip(*(parts[key] for key in sorted(parts)), strict=True))
-    return site, feature, value
+    in_threads(work, even_cuts(len(part.rows), 4 * workers), workers)
+    none = np.zeros(0, dtype=np.int64)
+    parts = [found[start] for start in sorted(found)] or [(none, none, np.zeros(0))]
+    site, feature, size = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return part.rows[site], feature, size
 
 
 class _Work(NamedTuple):
@@ -300,13 +293,13 @@ def _area_of(f, size_m2, grid, work):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _areas(sites, size_m2, grid, start, stop):  # type: ignore[no-untyped-def]
+def _areas(sites, place, size_m2, grid, start, stop):  # type: ignore[no-untyped-def]
     work, edges = work_for(grid), grid.edges
     found = np.empty(256, dtype=np.int32)
     site, feature, area = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64), np.empty(1024)
     count = 0
     for s in range(start, stop):
-        first, last = sites.start[s], sites.start[s + 1]
+        first, last = sites.start[place[s]], sites.start[place[s] + 1]
         west, south, east, north = box_of(sites, first, last)
         found, candidates = candidates_in(grid, west, south, east, north, found)
         many = 0
@@ -379,13 +372,13 @@ def _line_inside(sites, first, last, grid, found, candidates, many, work):  # ty
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _lengths(sites, size_m, grid, start, stop):  # type: ignore[no-untyped-def]
+def _lengths(sites, place, size_m, grid, start, stop):  # type: ignore[no-untyped-def]
     work, edges = work_for(grid), grid.edges
     found = np.empty(256, dtype=np.int32)
     site, feature, inside = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64), np.empty(1024)
     count = 0
     for s in range(start, stop):
-        first, last = sites.start[s], sites.start[s + 1]
+        first, last = sites.start[place[s]], sites.start[place[s] + 1]
         west, south, east, north = box_of(sites, first, last)
         pad = 2.0 * CLOSE_M
         found, candidates = candidates_in(grid, west - pad, south - pad, east + pad, north + pad, found)
@@ -411,14 +404,14 @@ def _lengths(sites, size_m, grid, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _points(sites, size, grid, start, stop):  # type: ignore[no-untyped-def]
+def _points(sites, place, size, grid, start, stop):  # type: ignore[no-untyped-def]
     work, edges = work_for(grid), grid.edges
     found = np.empty(256, dtype=np.int32)
     point, feature, inside = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64), np.empty(1024)
     count = 0
     pad = 2.0 * CLOSE_M
     for s in range(start, stop):
-        x, y = sites.px[sites.start[s]], sites.py[sites.start[s]]
+        x, y = sites.px[sites.start[place[s]]], sites.py[sites.start[place[s]]]
         many = features_at(grid, x, y, work.state, work.touched, 0)
         found, candidates = candidates_in(grid, x - pad, y - pad, x + pad, y + pad, found)
         for k in range(candidates):
