@@ -17,7 +17,7 @@ from numba import njit
 SIDE_ERROR = 3.3306690738754716e-16
 """Rounding of the determinant, as a share of the sum of its two products: (3 + 16 u) u with u = 2^-53."""
 
-_SPLITTER = 134217729.0  # 2^27 + 1
+_SPLITTER = 2.0**27 + 1.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 
 from geojw.access_list import EFFECTS, Rule, listed, text_of
-from geojw.answers import Batch, BeyondError, LayerData, Texts, site_accuracy_m
+from geojw.answers import Batch, BeyondError, LayerData, site_accuracy_m
 from geojw.catalogue import Layer
 from geojw.errors import CRSError, Fault, LayerError
 from geojw.findings import FINDINGS, OVERLAPS, Columns, LayerFindings
@@ -23,6 +23,7 @@ from geojw.index import AREA, LINE, Bools, Shapes, default_workers
 from geojw.pack import Pack
 from geojw.pieces import Ints
 from geojw.texts import say
+from geojw.wording import Texts, joined
 
 UNKNOWN_OUTCOMES = ("no_coverage", "source_failed", "not_evaluable")
 BATCH = 20_000
@@ -344,7 +345,7 @@ def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
     rank = np.asarray(findings["effect"].map(ranks), dtype=np.int64)
     outcome = findings["outcome"].to_numpy(dtype=object)
     rule = findings["rule_id"].to_numpy(dtype=object)
-    hit, unknown = outcome == "hit", np.isin(outcome, UNKNOWN_OUTCOMES)
+    hit, unknown, lifted = outcome == "hit", np.isin(outcome, UNKNOWN_OUTCOMES), outcome == "lifted"
     at_least, doubt = _most(site, rank, hit, n), _most(site, rank, unknown, n)
     at_most = np.maximum(at_least, doubt)
     decided = at_least == at_most
@@ -357,13 +358,13 @@ def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
             "site_id": ids,
             "verdict": np.where(decided, words[at_least], "undetermined"),
             "certainty": np.where(decided, np.where(could != "", "marginal", "firm"), ""),
-            "decided_by": _joined(site, rule, carries, n),
-            "hits": _joined(site, rule, hit, n),
-            "unknown": _joined(site, rule, unknown, n),
+            "decided_by": joined(site[carries], rule[carries], n),
+            "hits": joined(site[hit], rule[hit], n),
+            "unknown": joined(site[unknown], rule[unknown], n),
             "at_least": words[at_least],
             "at_most": words[at_most],
             "could_become": could,
-            "lifted": _joined(site, rule, outcome == "lifted", n),
+            "lifted": joined(site[lifted], rule[lifted], n),
             "data": _joined_words(site, findings["data"], n),
         }
     )
@@ -390,37 +391,21 @@ def _could_become(found: _Ranked, at_least: Ints, at_most: Ints) -> Texts:
     """
     n = len(at_least)
     decided = at_least == at_most
-    out = np.full(n, "", dtype=object)
-    lists: dict[int, set[str]] = {}
+    words = np.array([*EFFECTS, "undetermined"], dtype=object)
     worse = found.clear & found.marginal & decided[found.site] & (found.rank > at_least[found.site])
-    for i, r in zip(found.site[worse], found.rank[worse], strict=True):
-        lists.setdefault(int(i), set()).add(EFFECTS[r])
     firm = _most(found.site, found.rank, found.hit & ~found.marginal, n)
-    below = found.hit & (found.rank < at_least[found.site])
-    next_hit = _most(found.site, found.rank, below, n)
+    next_hit = _most(found.site, found.rank, found.hit & (found.rank < at_least[found.site]), n)
     doubt = _most(found.site, found.rank, found.unknown, n)
-    for i in np.flatnonzero(decided & (at_least > 0) & (firm < at_least)):
-        word = EFFECTS[next_hit[i]] if doubt[i] <= next_hit[i] else "undetermined"
-        lists.setdefault(int(i), set()).add(word)
-    for i, words in lists.items():
-        out[i] = ";".join(sorted(words))
-    return out
+    lost = np.flatnonzero(decided & (at_least > 0) & (firm < at_least))
+    lesser = np.where(doubt[lost] <= next_hit[lost], next_hit[lost], len(EFFECTS))
+    return joined(
+        np.concatenate([found.site[worse], lost]), np.concatenate([words[found.rank[worse]], words[lesser]]), n
+    )
 
 
 def _most(site: Ints, rank: Ints, rows: Bools, n: int) -> Ints:
     out = np.zeros(n, dtype=np.int64)
     np.maximum.at(out, site[rows], rank[rows])
-    return out
-
-
-def _joined(site: Ints, word: Texts, rows: Bools, n: int) -> Texts:
-    """Join the words of each site, sorted, without repeats."""
-    out = np.full(n, "", dtype=object)
-    lists: dict[int, set[str]] = {}
-    for i, text in zip(site[rows], word[rows], strict=True):
-        lists.setdefault(int(i), set()).add(str(text))
-    for i, texts in lists.items():
-        out[i] = ";".join(sorted(texts))
     return out
 
 
