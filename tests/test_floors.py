@@ -16,7 +16,7 @@ FLOORS = (
     ("grid", "pack"),
     ("index",),
     ("shares",),
-    ("near",),
+    ("near", "outlines"),
     ("overlay",),
     ("nearness", "coverage"),
     ("answers",),
