@@ -93,9 +93,9 @@ class _Work(NamedTuple):
     turn: NDArray[np.int16]
 
 
-NEAR, MET, WRONG = 1, 2, 4
-"""Bits of a feature's role: an edge of it is in the site's box; boundaries cross or one lies in the other; the shapes
-contradict themselves or, for lines and points, lie too close to say."""
+MET, WRONG = 1, 2
+"""Bits of a feature's role: boundaries cross or one lies in the other; the shapes contradict themselves or, for lines
+and points, lie too close to say."""
 
 FEW = 64
 """Up to so many candidates every edge of a site looks at all of them; above, only at those in its own cells."""
@@ -307,11 +307,15 @@ def _areas(sites, place, size_m2, grid, start, stop):  # type: ignore[no-untyped
             f = edges.owner[found[k]]
             if k == 0 or f != edges.owner[found[k - 1]]:
                 work.touched[many] = f
-                work.role[f] |= NEAR
                 many += 1
         x0, y0 = (west + east) / 2.0, (south + north) / 2.0
-        many = _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work)
-        _walk_features(sites, first, last, edges, found, candidates, x0, y0, work)
+        if candidates == 0:  # no edge is near: all of the site lies in a feature, or nothing
+            many = features_at(grid, sites.px[first], sites.py[first], work.state, work.touched, 0)
+            for k in range(many):
+                work.total[work.touched[k]] = 2.0 * size_m2[s] * work.state[work.touched[k]]
+        else:
+            many = _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work)
+            _walk_features(sites, first, last, edges, found, candidates, x0, y0, work)
         if count + many > len(site):
             site, feature, area = grown(site, count, many), grown(feature, count, many), grown(area, count, many)
         in_order(work.touched, many)
