@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,11 @@ _LEAST = {"面": 3, "线": 2, "点": 1}
 
 @dataclass
 class Plot:
-    """One plot on its way: its header line, its points in the order of the text, and what is wrong with it."""
+    """
+    One plot on its way: its header line, its points in the order of the text, and what is wrong with it.
+
+    ``counted`` is whether its number of points was stated with the closing ones or without, where that can be told.
+    """
 
     where: str
     line: int
@@ -30,8 +35,17 @@ class Plot:
     labels: list[str] = field(default_factory=list)
     rings: list[int] = field(default_factory=list)
     xy: list[tuple[float, float]] = field(default_factory=list)
+    counted: Literal["", "with", "without"] = ""
     reason: Fault | None = None
     remarks: list[Fault] = field(default_factory=list)
+
+    def add(self, label: str, point: tuple[int, float, float], at: str, *, further: int) -> None:
+        """Take a point: its ring, east and north; further columns are not used."""
+        self.labels.append(label)
+        self.rings.append(point[0])
+        self.xy.append(point[1:])
+        if further:
+            self.remark("txt.point_extra", at)
 
     def refuse(self, key: str, where: str | None = None, **fields: object) -> None:
         """Keep the first reason why the plot cannot be built."""
@@ -76,10 +90,10 @@ def _parts(plot: Plot) -> list[Part]:
             rows = mine[start:stop]
             parts.append(Part(ring, xy[rows], labels[rows]))
             start = stop
-        if start and start < len(mine):
-            plot.remark("txt.ring_again", ring=ring)
         if start < len(mine):
             parts.append(Part(ring, xy[mine[start:]], labels[mine[start:]]))
+        if len(parts) > 1 and parts[-2].ring == ring:
+            plot.remark("txt.ring_again", ring=ring)
     return parts
 
 
@@ -133,9 +147,11 @@ def _check_count(plot: Plot, parts: Sequence[Part], kind: str) -> None:
         return
     closed = sum(part.closed for part in parts)
     whole = len(plot.xy) + (len(parts) - closed if kind == "面" else 0)
-    if int(text) in (len(plot.xy), len(plot.xy) - closed, whole):
+    if closed and int(text) in (whole, len(plot.xy) - closed):
+        plot.counted = "with" if int(text) == whole else "without"
+    elif int(text) in (len(plot.xy), whole):
         return
-    if kind == "面" and int(text) > whole and closed < len(parts):
+    elif kind == "面" and int(text) > whole and closed < len(parts):
         plot.refuse("txt.truncated", stated=text, found=len(plot.xy))
     else:
         plot.remark("txt.count", stated=text, found=len(plot.xy))
@@ -167,13 +183,13 @@ def _check_part(plot: Plot, part: Part, kind: str) -> None:
     repeated = int((np.diff(part.xy, axis=0) == 0.0).all(axis=1).sum())
     if repeated:
         plot.remark("txt.repeated", at, n=repeated)
-    labels = part.labels[:-1] if part.closed else part.labels
     if kind == "面" and not part.closed:
         gap_m = float(np.hypot(*(part.xy[0] - part.xy[-1])))
         plot.remark("txt.ring_open", at, gap=f"{gap_m:.3f}")
-    twice = pd.Index(labels).duplicated()
-    if twice.any():
-        plot.remark("txt.label_twice", at, label=str(labels[twice][0])[:20])
+    places = pd.DataFrame({"label": part.labels, "x": part.xy[:, 0], "y": part.xy[:, 1]}).drop_duplicates()
+    twice = places.loc[places["label"].duplicated(), "label"]
+    if len(twice):
+        plot.remark("txt.label_twice", at, label=str(twice.iloc[0])[:20])
 
 
 def _area_of(plot: Plot, rings: Geometries) -> shapely.Geometry | None:

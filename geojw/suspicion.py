@@ -138,7 +138,8 @@ def _edges(geometries: Geometries, spots: Floats, reach_m: float) -> Geometries:
     window = shapely.box(*(spots.min(axis=0) - reach_m), *(spots.max(axis=0) + reach_m))
     lines = lines[shapely.intersects(shapely.box(*shapely.bounds(lines).T), window)]
     areas = shapely.get_dimensions(lines) > 1
-    parts = shapely.get_parts(np.concatenate([shapely.get_rings(lines[areas]), shapely.get_parts(lines[~areas])]))
+    rings = shapely.get_rings(shapely.get_parts(lines[areas]))
+    parts = np.concatenate([rings, shapely.get_parts(lines[~areas])])
     xy, part = shapely.get_coordinates(parts, return_index=True)
     joined = part[1:] == part[:-1]
     edges = np.asarray(shapely.linestrings(np.stack([xy[:-1][joined], xy[1:][joined]], axis=1)), dtype=object)
