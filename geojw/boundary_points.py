@@ -68,7 +68,7 @@ class Plots:
     remarks: tuple[Fault, ...]
     header: Mapping[str, str]
     stated: Stated
-    where: str
+    where: str = ""
 
     @property
     def crs(self) -> CRS | None:
