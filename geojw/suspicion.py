@@ -15,11 +15,11 @@ from geojw.geodesy import AnalysisCRS, Floats, Geometries, reproject
 from geojw.transformations import unshifted
 
 _MOST_SITES = 60
-_SPOTS = 24
+_SPOTS = 16
 """Points taken along the outline of a site, equally far apart."""
 
-_RINGS = (0.6, 0.8, 1.0, 1.2, 1.4)
-_DIRECTIONS = 24
+_RINGS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4)
+_DIRECTIONS = 72
 """Decoys: moves of about the same length in other directions, which mean nothing."""
 
 _LEAST_FIT = 0.6
@@ -55,10 +55,10 @@ def suspect(
 
     For each layer and offset, the share of the sites' outlines that lies on an edge of the layer (within the
     uncertainty of the offset and the layer's accuracy) is taken as given, with the offset undone, and after each of
-    about a hundred decoy moves of like length. The warning is given only if at least 0.6 of the outlines lie on edges
+    some 600 decoy moves of like length. The warning is given only if at least 0.6 of the outlines lie on edges
     with the offset undone, and that is at least 0.25 more than as given and than after every decoy. If sites have
     nothing to do with the layer, undoing the offset is one more such move, and the chance that it beats all others is
-    below 1 %, before the 0.6 and the 0.25 are asked for.
+    about one in 600, before the 0.6 and the 0.25 are asked for.
 
     It stays silent where it cannot tell: sites that are points or follow no layer, layers so dense that every move
     fits, layers that repeat themselves at that distance, and places without an offset.
