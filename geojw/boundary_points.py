@@ -243,7 +243,7 @@ def _point(cells: Sequence[str]) -> tuple[int, float, float] | None:
     """Read ring, east and north of a point's line, or say that it is none."""
     if not _POINT_FIELDS <= len(cells) <= _POINT_FIELDS + 1:  # one more may be a height; commas inside numbers give two
         return None
-    ring, north, east = (unicodedata.normalize("NFKC", cell) for cell in cells[1:_POINT_FIELDS])
+    ring, north, east = (cell if cell.isascii() else unicodedata.normalize("NFKC", cell) for cell in cells[1:4])
     if not (_WHOLE.fullmatch(ring) and _NUMBER.fullmatch(north) and _NUMBER.fullmatch(east)):
         return None
     # 4 numbers and a kind are a header without its name and end, not a point with a height.
