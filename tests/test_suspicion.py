@@ -151,6 +151,14 @@ def test_a_layer_that_repeats_itself_raises_no_alarm(step_m: float, seed: int, c
     assert warned(aligned, layer=grid(step_m)) == []
 
 
+def test_sites_that_fit_as_given_are_not_suspected_because_they_fit_elsewhere_too() -> None:
+    """A layer that happens to hold a second copy of the plots just where undoing the offset would lead."""
+    own = plots(20, 8)
+    shown = as_on("gcj02", own)
+    assert warned(shown, layer=own) == [("layer", "GCJ-02")]
+    assert warned(shown, layer=np.concatenate([own, shown])) == []
+
+
 def test_it_stays_silent_where_it_cannot_tell() -> None:
     layer = plots(100, 1)
     points = np.array([shapely.Point(0, 0), shapely.Point(500, 500)], dtype=object)
@@ -167,7 +175,7 @@ def test_it_stays_silent_where_it_cannot_tell() -> None:
 
 def test_order_means_nothing_and_nothing_is_changed() -> None:
     layer = plots(150, 5)
-    sites = as_on("gcj02", layer[:90])
+    sites = np.concatenate([as_on("gcj02", layer[:74]), plots(16, 6)])  # more than are looked at, and not all fit
     before = shapely.to_wkb(sites).tolist()
     told = suspect(sites, {"a": Reference(layer, 1.0)}, ANALYSIS, "x")
     for seed in range(3):
