@@ -9,7 +9,7 @@ import numpy as np
 import pyogrio
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import geojw
@@ -106,7 +106,7 @@ def test_the_layers_of_the_embedded_zone_do_not_accuse_its_own_sites() -> None:
 
 
 @given(st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 300))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_innocent_sites_raise_no_alarm(seed: int, sites: int, features: int) -> None:
     """Sites that have nothing to do with the layer, however many of either."""
     assert warned(plots(sites, seed), layer=plots(features, seed + 1)) == []
@@ -121,7 +121,7 @@ def test_sites_that_follow_the_layer_where_they_are_raise_no_alarm(seed: int, co
 
 
 @given(st.integers(0, 10**6), st.integers(3, 30), st.sampled_from(["gcj02", "bd09"]), st.floats(0.0, 2.0))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_sites_drawn_on_a_map_service_are_suspected(seed: int, count: int, offset: str, blur_m: float) -> None:
     layer = plots(150, seed)
     rng = np.random.default_rng(seed)
@@ -139,8 +139,9 @@ def grid(step_m: float) -> Shapes:
     return np.array([shapely.LineString(line) for line in lines], dtype=object)
 
 
+@example(331.75, 1, 1)  # one block that fits by chance: a hundred decoys did not show it, thousands do
 @given(st.floats(60.0, 700.0), st.integers(0, 10**6), st.integers(1, 20))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_layer_that_repeats_itself_raises_no_alarm(step_m: float, seed: int, count: int) -> None:
     """Blocks along a grid of streets, set anywhere: moved sites may fit again by chance, as after many a decoy."""
     rng = np.random.default_rng(seed)
