@@ -368,3 +368,19 @@ def _print_idle(console: Console, opened: Any, day: date, lang: str) -> None:  #
         else:
             why = say("check.expired", lang, day=rule.in_force.until)
         console.print(Text(f"  {rule.id}  {rule.says.in_(lang)} — {why}"))
+
+
+@main.command("cache")
+@click.option("--clear", "clearing", is_flag=True, help="清空 / empty it")
+@_lang
+@_told
+def cache_command(*, clearing: bool, lang: str) -> int:
+    """查看或清空磁盘缓存 / show or empty what is kept on disk between runs."""
+    from geojw.cache import MOST_BYTES, clear, contents  # noqa: PLC0415 - a cold start loads what it needs
+
+    held = clear() if clearing else contents()
+    key = "off" if held.folder is None else "cleared" if clearing else "holds"
+    size, most = f"{held.size_bytes / 1e6:,.1f}", f"{MOST_BYTES / 1e6:,.0f}"
+    told = say(f"cache.{key}", lang, folder=held.folder, entries=f"{held.entries:,}", size=size, most=most)
+    _console(soft_wrap=True).print(told)
+    return DONE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,8 +16,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from geojw.cache import WORTH_VERTICES, Arrays, digest_of, remembered
 from geojw.geodesy import Floats, Geometries
-from geojw.pieces import Ints, chunked, subdivide
+from geojw.pieces import MAX_VERTICES, Ints, chunked, subdivide
 
 if TYPE_CHECKING:
     from geojw.grid import Edges, Grid
@@ -156,9 +157,21 @@ class LayerIndex:
         return len(self.features)
 
     @cached_property
+    def _digest(self) -> str:
+        """The hash of all geometries; empty for layers so small that everything is made at once."""
+        large = int(shapely.get_num_coordinates(self.geometries).sum()) >= WORTH_VERTICES
+        return digest_of(self.geometries) if large else ""
+
+    def remembered(self, what: str, depends_on: Iterable[object], make: Callable[[], Arrays]) -> Arrays:
+        """Give what is dear to make of the layer, from the disk where it was made before (`cache.remembered`)."""
+        known = (self._digest, self.kind, MAX_VERTICES, *depends_on)
+        return remembered(what, known, make) if self._digest else make()
+
+    @cached_property
     def _cut(self) -> tuple[Geometries, Ints]:
         with self.lock:
-            return subdivide(self.geometries)
+            pieces, owner = self.remembered("pieces", (), lambda: subdivide(self.geometries, MAX_VERTICES))
+            return pieces, owner
 
     @property
     def pieces(self) -> Geometries:
@@ -258,7 +271,10 @@ class Selection:
     @cached_property
     def union(self) -> shapely.Geometry:
         """The union of the unsplit features."""
-        return shapely.union_all(self.layer.geometries[self.kept])
+        shapes = self.layer.geometries[self.kept]
+        (made,) = self.layer.remembered("union", (self.kept,), lambda: (np.array([shapely.union_all(shapes)]),))
+        union: shapely.Geometry = made[0]
+        return union
 
     @cached_property
     def dissolved(self) -> Grid:

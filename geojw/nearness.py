@@ -276,21 +276,32 @@ def _moved_grid(selection: Selection, accuracy_m: Floats, site_accuracy_m: float
     with selection.layer.lock:
         key = (grown, site_accuracy_m)
         if key not in selection.moved:
-            tiles = _tiles(selection, site_accuracy_m + float(accuracy_m[selection.kept].max()))
-            moved: list[Geometries] = [np.zeros(0, dtype=object)] * len(tiles)
-            at = np.full(len(tiles), site_accuracy_m)
-
-            def move(part: slice) -> None:
-                reach = at[part] + float(accuracy_m[selection.kept].max())
-                union = _moved_union(tiles[part], reach, selection, accuracy_m, at[part], grown=grown)
-                pieces = shapely.get_parts(intersections(tiles[part], union)[0])
-                areal = shapely.get_dimensions(pieces) == AREA
-                moved[part.start] = np.asarray(pieces[areal], dtype=object)
-
-            selection.tree  # noqa: B018 - made here, not by two threads at once
-            in_threads(move, even_cuts(len(tiles), 8 * workers), workers)
-            selection.moved[key] = grid_of(np.concatenate(moved))
+            (shapes,) = selection.layer.remembered(
+                "moved",
+                (*key, selection.kept, accuracy_m[selection.kept], PIECES_A_TILE, ARC_SEGMENTS),
+                lambda: (_moved_whole(selection, accuracy_m, site_accuracy_m, grown=grown, workers=workers),),
+            )
+            selection.moved[key] = grid_of(shapes)
         return selection.moved[key]
+
+
+def _moved_whole(
+    selection: Selection, accuracy_m: Floats, site_accuracy_m: float, *, grown: bool, workers: int
+) -> Geometries:
+    """Grow or shrink the whole kept union, tile by tile."""
+    most_m = float(accuracy_m[selection.kept].max())
+    tiles = _tiles(selection, site_accuracy_m + most_m)
+    moved: list[Geometries] = [np.zeros(0, dtype=object)] * len(tiles)
+    at = np.full(len(tiles), site_accuracy_m)
+
+    def move(part: slice) -> None:
+        union = _moved_union(tiles[part], at[part] + most_m, selection, accuracy_m, at[part], grown=grown)
+        pieces = shapely.get_parts(intersections(tiles[part], union)[0])
+        moved[part.start] = np.asarray(pieces[shapely.get_dimensions(pieces) == AREA], dtype=object)
+
+    selection.tree  # noqa: B018 - made here, not by two threads at once
+    in_threads(move, even_cuts(len(tiles), 8 * workers), workers)
+    return np.concatenate(moved)
 
 
 def _tiles(selection: Selection, reach_m: float) -> Geometries:

@@ -418,7 +418,7 @@ def union_overlap(shapes: Shapes, pairs: Pairs, selection: Selection) -> Floats:
     again = several & (shapes.dimension == LINE)
     again[pairs.site[kept & pairs.touch]] = True
     if np.any(several & (shapes.dimension == AREA)):
-        component = components(selection.layer, many=shapes.many)[feature]
+        component = components(selection.layer)[feature]
         order = np.lexsort((component, site))
         same = (np.diff(site[order]) == 0) & (np.diff(component[order]) == 0)
         again[site[order][1:][same]] = True
@@ -443,16 +443,15 @@ def _with_union(shapes: Shapes, rows: Ints, selection: Selection) -> Floats:
     return out
 
 
-def components(layer: LayerIndex, *, many: bool) -> Ints:
+def components(layer: LayerIndex) -> Ints:
     """Give for each feature the group of features that overlap each other, directly or through others."""
     with layer.lock:
         if layer.component is None:
-            layer.component = _components(layer, many=many)
+            (layer.component,) = layer.remembered("components", (), lambda: (_components(layer),))
         return layer.component
 
 
-def _components(layer: LayerIndex, *, many: bool) -> Ints:
-    one, other = _overlapping_many(layer) if many else _overlapping_few(layer)
+def _components(layer: LayerIndex) -> Ints:
     parent = np.arange(len(layer))
 
     def root(i: int) -> int:
@@ -461,21 +460,14 @@ def _components(layer: LayerIndex, *, many: bool) -> Ints:
             i = parent[i]
         return i
 
-    for i, j in zip(one, other, strict=True):
+    for i, j in zip(*_overlapping(layer), strict=True):
         low, high = sorted((root(int(i)), root(int(j))))
         parent[high] = low
     return np.array([root(i) for i in range(len(layer))], dtype=np.int64)
 
 
-def _overlapping_many(layer: LayerIndex) -> tuple[Ints, Ints]:
-    """Find the pairs of features that overlap; a pair that could not be measured counts."""
-    pairs = overlap_pairs(Shapes.of(layer.geometries, many=True), layer)
-    rows = (pairs.site < pairs.feature) & ~(pairs.overlap <= NOISE_M2)
-    return pairs.site[rows], pairs.feature[rows]
-
-
-def _overlapping_few(layer: LayerIndex) -> tuple[Ints, Ints]:
-    """Find the same by GEOS, piece by piece."""
+def _overlapping(layer: LayerIndex) -> tuple[Ints, Ints]:
+    """Find the pairs of features that overlap, piece by piece; a pair that could not be measured counts."""
     pieces, owner = layer.pieces, layer.owner
     a, b = layer.everything.tree.query(pieces, predicate="intersects")
     rows = owner[a] < owner[b]
@@ -483,8 +475,9 @@ def _overlapping_few(layer: LayerIndex) -> tuple[Ints, Ints]:
     rows = ~np.asarray(shapely.touches(pieces[a], pieces[b]), dtype=bool)
     a, b = a[rows], b[rows]
     shapes, _ = intersections(pieces[a], pieces[b])
-    rows = ~(shapely.area(shapes) <= NOISE_M2)
-    return owner[a[rows]], owner[b[rows]]
+    pairs, pair = np.unique(np.column_stack([owner[a], owner[b]]), axis=0, return_inverse=True)
+    rows = ~(np.bincount(pair.ravel(), shapely.area(shapes), minlength=len(pairs)) <= NOISE_M2)
+    return pairs[rows, 0], pairs[rows, 1]
 
 
 def _local_union(shapes: Shapes, row: int, selection: Selection) -> shapely.Geometry:

@@ -381,8 +381,10 @@ def chunked(lines: Geometries, most: int = EDGE_VERTICES) -> tuple[Geometries, I
     edges = np.diff(np.append(first, len(xy))) - 1
     number = -(-edges // most)
     chunk_line = np.repeat(np.arange(len(parts)), number)
-    within = _ranges(np.zeros_like(number), number)
+    within = np.arange(len(chunk_line)) - np.repeat(np.cumsum(number) - number, number)
     start = first[chunk_line] + within * most
     count = np.minimum(most, edges[chunk_line] - within * most) + 1
-    chunks = shapely.linestrings(xy[_ranges(start, count)], indices=np.repeat(np.arange(len(count)), count))
+    index = np.repeat(np.arange(len(count)), count)
+    offset = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
+    chunks = shapely.linestrings(xy[start[index] + offset], indices=index)
     return np.asarray(chunks, dtype=object), owner[chunk_line].astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,8 @@ import shapely
 
 import geojw
 from geojw.geodesy import AnalysisCRS
+
+os.environ["GEOJW_CACHE"] = "off"  # no test, and no process that it starts, touches the user's own
 
 DAY = date(2026, 11, 22)
 CENTRE = (106.33, 29.52)

@@ -12,7 +12,7 @@ FLOORS = (
     ("errors",),
     ("geodesy", "catalogue"),
     ("wording",),
-    ("pieces", "exact", "access_list", "datums", "boundary_rings"),
+    ("pieces", "cache", "exact", "access_list", "datums", "boundary_rings"),
     ("grid", "pack", "coordinates", "boundary_points", "transformations"),
     ("index", "control_points", "suspicion"),
     ("shares",),
