@@ -137,6 +137,11 @@ def _moved(xy: Floats, transformer: Transformer) -> Floats:
     return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
 
 
+def reproject(xy: Floats, source: str, target: str) -> Floats:
+    """Bring an (n, 2) array, east or longitude first, from one CRS to another; what has no place there is infinite."""
+    return _moved(xy, _transformer(source, target)) if len(xy) else xy
+
+
 def read_crs(text: str, where: str) -> CRS:
     """Read a CRS from its name or WKT; a fault names `where` it was written."""
     from pyproj.exceptions import CRSError as ProjError  # noqa: PLC0415 - the name clashes with ours
