@@ -191,8 +191,16 @@ def _txt(ask: Ask) -> tuple[Delivery, Batches]:
     ask.check_features(len(plots.frame))
     table = pa.Table.from_pandas(plots.frame, preserve_index=False)
     table = table.append_column(GEOMETRY, pa.array(shapely.to_wkb(plots.geometries), pa.large_binary()))
-    table = table.append_column(REASON, pa.array(list(plots.reasons), pa.string()))
-    return Delivery("TXT", "", found, None, "header", header=dict(plots.header)), [table]
+    table = table.append_column(REASON, pa.array([_reason(fault) for fault in plots.reasons], pa.string()))
+    return Delivery("TXT", "", found, None, "header", remarks=plots.remarks, header=dict(plots.header)), [table]
+
+
+def _reason(fault: Fault | None) -> str:
+    """Give a fault as a cell of the delivered table."""
+    if fault is None:
+        return ""
+    fields = {name: str(value) for name, value in fault.fields.items()}
+    return json.dumps({"key": fault.key, "where": fault.where, "fields": fields})
 
 
 def _parquet(ask: Ask) -> tuple[Delivery, Batches]:

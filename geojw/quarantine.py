@@ -51,25 +51,22 @@ class Delivered:
     table: pa.Table
 
 
+STARTING_S = 60.0
+"""How long the process may take to start, whatever a file may take."""
+
+
 class Reader:
-    """
-    The reading process; started at once, so that it loads while the caller does, and again if a file ends it.
+    """The reading process; started at once, so that it loads while the caller does, and again if a file ends it."""
 
-    Parameters
-    ----------
-    limits
-        What is too large or too slow.
-    """
-
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="geojw-"))
         self._skipped = SKIPPED
         self._count = 0
+        self._lock = threading.Lock()
         self._process: _Process | None = _Process(self.folder, self._skipped)
         self._tidy = weakref.finalize(self, _tidy, self.folder)
 
-    def read(self, path: Path, table: str | None = None, encoding: str | None = None) -> Delivered:
+    def read(self, path: Path, limits: Limits, table: str | None = None, encoding: str | None = None) -> Delivered:
         """
         Read one file.
 
@@ -77,6 +74,8 @@ class Reader:
         ----------
         path
             Of this machine.
+        limits
+            What is too large or too slow.
         table
             Which table or member of an archive.
         encoding
@@ -87,15 +86,19 @@ class Reader:
         SitesError
             With the reasons why it is not read; also where the reading process died or took too long.
         """
+        with self._lock:
+            return self._read(path, limits, table, encoding)
+
+    def _read(self, path: Path, limits: Limits, table: str | None, encoding: str | None) -> Delivered:
         self._count += 1
         work, target = self.folder / f"work{self._count}", self.folder / f"{self._count}.arrow"
         work.mkdir()
         asked = {
-            "path": str(path), "table": table, "encoding": encoding, "limits": asdict(self.limits), "folder": str(work),
+            "path": str(path), "table": table, "encoding": encoding, "limits": asdict(limits), "folder": str(work),
             "target": str(target),
         }  # fmt: skip
         try:
-            answer = self._started().ask(asked, self.limits.seconds, path.name)
+            answer = self._started(limits.seconds).ask(asked, limits.seconds, path.name)
         except SitesError:
             self.stop()
             raise
@@ -110,11 +113,11 @@ class Reader:
             target.unlink()
         return Delivered(_delivery(answer), rows)
 
-    def _started(self) -> _Process:
+    def _started(self, seconds: float) -> _Process:
         for _ in range(2):
             if self._process is None:
                 self._process = _Process(self.folder, self._skipped)
-            more = self._process.more_drivers(self.limits.seconds)
+            more = self._process.more_drivers(max(seconds, STARTING_S))
             if not more:
                 return self._process
             self._skipped = ",".join([self._skipped, *more])
@@ -136,6 +139,16 @@ class Reader:
 
 def _tidy(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
+
+
+_shared: dict[int, Reader] = {}
+
+
+def shared_reader() -> Reader:
+    """Give the reader of this process; a fork has its own."""
+    if os.getpid() not in _shared:
+        _shared[os.getpid()] = Reader()
+    return _shared[os.getpid()]
 
 
 class _Process:
@@ -239,7 +252,6 @@ def serve() -> None:
 
     from geojw import formats, vectors  # noqa: PLC0415
 
-    pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": "YES"})
     _say(out, {"drivers": sorted(set(pyogrio.list_drivers()) - vectors.DRIVERS)})
     for line in sys.stdin.buffer:
         asked = json.loads(line)

@@ -174,10 +174,10 @@ def shape_rows(header: Sequence[str], rows: Sequence[Sequence[Cell]], reasons: S
         return Rows(columns, np.full(len(rows), None), reasons, "none")
     xy = np.column_stack([_numbers(columns.pop(east)), _numbers(columns.pop(north))]).reshape(-1, 2)
     if vertex is None:
-        bad = ~np.isfinite(xy).all(axis=1)
+        bad = np.asarray(~np.isfinite(xy).all(axis=1), dtype=bool)
         geometry = np.full(len(xy), None, dtype=object)
         geometry[~bad] = shapely.points(xy[~bad])
-        told = [reason or ("cell_number" if wrong else "") for reason, wrong in zip(reasons, bad, strict=True)]
+        told = [reason or ("cell_number" if wrong else "") for reason, wrong in zip(reasons, bad.tolist(), strict=True)]
         return Rows(columns, geometry, told, "points")
     if group is None:
         raise SitesError([Fault("vertices_ungrouped", where, {"known": ", ".join(aliases()["site_id"])})])
@@ -196,8 +196,8 @@ def _from_wkt(columns: dict[str, list[Cell]], wkt: str, reasons: Sequence[str], 
     geometry = np.full(len(texts), None, dtype=object)
     with np.errstate(invalid="ignore"):
         geometry[~blank] = shapely.from_wkt(texts[~blank], on_invalid="ignore")
-    broken = ~blank & shapely.is_missing(geometry)
-    told = [reason or ("wkt_broken" if wrong else "") for reason, wrong in zip(reasons, broken, strict=True)]
+    broken = np.asarray(~blank & shapely.is_missing(geometry), dtype=bool)
+    told = [reason or ("wkt_broken" if wrong else "") for reason, wrong in zip(reasons, broken.tolist(), strict=True)]
     return Rows(columns, geometry, told, "wkt", f"EPSG:{codes.pop()}" if codes else None)
 
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,8 @@ def shapefile(ask: Ask) -> tuple[Delivery, Batches]:
     path, remarks = ask.path, []
     if ".dbf" not in parts:
         remarks.append(Fault("dbf_missing", ask.name))
+    # GDAL would make a .shx beside the user's own file, and already where its suffix is in capitals.
+    pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": "NO" if ".shx" in parts else "YES"})
     if ".shx" not in parts:
         copy = ask.folder / "shp"
         copy.mkdir()
@@ -174,7 +176,7 @@ def kml(ask: Ask) -> tuple[Delivery, Batches]:
 
 def _ascii_fields(path: Path, copy: Path) -> dict[str, str]:
     """Write a copy whose extended data have plain names: GDAL makes one of all names of as many Chinese letters."""
-    tree = ElementTree.parse(path)  # noqa: S314 - checked before: no document type, no entities
+    tree = ET.parse(path)  # noqa: S314 - checked before: no document type, no entities
     names: dict[str, str] = {}
     for element in tree.iter():
         if str(element.tag).rpartition("}")[2] in _KML_FIELDS and (name := element.get("name")):
