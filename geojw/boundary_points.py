@@ -332,9 +332,10 @@ def write_plots(frame: gpd.GeoDataFrame, crs: CRS, header: Mapping[str, str] | N
         "投影类型": "高斯克吕格",
         "计量单位": "米",
         "带号": str(grid.number),
+        "精度": (header or {}).get("精度", "0.001"),
         "转换参数": ",,,,,,",
     }
-    said = {"精度": "0.001", **(header or {}), **settled}
+    said = {**(header or {}), **settled}
     lines = [f"[{HEADER_PART}]", *(f"{key}={value}" for key, value in said.items()), f"[{PLOTS_PART}]"]
     return "\r\n".join([*lines, *_plot_lines(frame), ""])
 

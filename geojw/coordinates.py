@@ -39,10 +39,12 @@ class Extent:
     def distance_m(self, xy: Floats, crs: CRS) -> float:
         """Median distance in m of an (n, 2) array of positions in `crs` from the outline; infinite if they are none."""
         lonlat = reproject(xy, crs.to_wkt(), GEOGRAPHIC)
-        there = np.isfinite(lonlat).all(axis=1) & (np.abs(lonlat[:, 1]) <= QUARTER_TURN)
+        plane = np.full(lonlat.shape, np.inf)
+        on_earth = (np.abs(lonlat) <= (HALF_TURN, QUARTER_TURN)).all(axis=1)
+        plane[on_earth] = reproject(lonlat[on_earth], GEOGRAPHIC, self.analysis.crs.to_wkt())
+        there = np.isfinite(plane).all(axis=1)
         away = np.full(len(xy), np.inf)
-        points = shapely.points(reproject(lonlat[there], GEOGRAPHIC, self.analysis.crs.to_wkt()))
-        away[there] = np.nan_to_num(shapely.distance(points, self.outline), nan=np.inf)
+        away[there] = shapely.distance(shapely.points(plane[there]), self.outline)
         return float(np.median(away)) if len(away) else float("inf")
 
 

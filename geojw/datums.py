@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -50,7 +51,7 @@ class Datum:
 class Offset:
     """A row of ``datums.toml``: the offset of a map service, and how well its formula is known, in m."""
 
-    title: Words2
+    name: str
     uncertainty_m: Positive
 
 
@@ -116,8 +117,12 @@ def recognise(text: str, where: str) -> Stated:
         and WGS 84: PROJ knows no transformation to CGCS2000 from any of those (it would make none, silently).
     """
     try:
-        crs = CRS.from_user_input(text)
+        # A PROJ text that names a file would have PROJ open it.
+        crs = None if re.search(r"init\s*=|grids\s*=\s*(?!@null)", text) else CRS.from_user_input(text)
     except ProjError:
+        crs = None
+    # PROJ looks for names that are like the given one; only the same name is taken.
+    if crs is None or not (re.search(r"[\[{=:]", text) or fold(text) == fold(crs.name)):
         return Stated(None, "", "unknown", (), (Fault("crs_unreadable", where, {"crs": text[:80]}),))
     return judge(crs, where)
 
@@ -152,7 +157,7 @@ def datum_of(crs: CRS) -> str:
 
 def datum_named(text: str) -> str:
     """Give the key of the datum that a text names, or ``""``."""
-    folded = fold(text)
+    folded = fold(text).replace("towgs84", "")  # a parameter in PROJ's own names, not a datum
     return next((key for key, datum in datums().datum.items() if any(fold(n) in folded for n in datum.names)), "")
 
 
@@ -179,11 +184,13 @@ def _code_of(crs: CRS, datum: str) -> str:
         return ""
     if not operation.method_name.startswith("Transverse Mercator") or crs.axis_info[0].unit_conversion_factor != 1.0:
         return ""
-    lat0, lon0, scale, x0, y0 = [float(p.value) * p.unit_conversion_factor for p in list(operation.params)[:5]]
-    meridian = round(float(np.degrees(lon0)), 9)
-    if (lat0, scale, y0) != (0.0, 1.0, 0.0):
+    facts = {p.name: float(p.value) * p.unit_conversion_factor for p in operation.params}
+    plain = {"Latitude of natural origin": 0.0, "Scale factor at natural origin": 1.0, "False northing": 0.0}
+    if any(facts.get(name) != value for name, value in plain.items()):
         return ""
-    return next((epsg for epsg, one in grids() if (one.meridian, one.false_easting_m) == (meridian, x0)), "")
+    meridian = round(float(np.degrees(facts.get("Longitude of natural origin", np.nan))), 9)
+    easting_m = facts.get("False easting")
+    return next((epsg for epsg, one in grids() if (one.meridian, one.false_easting_m) == (meridian, easting_m)), "")
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class AnalysisCRS:
             New geometries in metres.
         """
         dense = densify(geometries, crs)
-        return _transformed(dense, _transformer(crs.to_wkt(), self.crs.to_wkt()))
+        return transformed(dense, _transformer(crs.to_wkt(), self.crs.to_wkt()))
 
     def to_geographic(self, geometries: Geometries) -> Geometries:
         """Bring geometries of this CRS to CGCS2000 longitude and latitude (EPSG:4490)."""
@@ -123,7 +123,9 @@ def _transformer(source: str, target: str) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 
 
-def _transformed(geometries: Geometries, transformer: Transformer) -> Geometries:
+def transformed(geometries: Geometries, transformer: Transformer) -> Geometries:
+    """Bring geometries through a transformer that takes and gives east or longitude first."""
+
     def move(xy: Floats) -> Floats:
         return _moved(xy, transformer)
 
@@ -242,5 +244,5 @@ def ellipsoidal_area_m2(geometry: shapely.Geometry) -> float:
 
 def planar_area_m2(geometries: Geometries, crs: CRS, planar: CRS) -> Floats:
     """Areas in a planar CRS such as Gauss-Krüger, in m², for comparison only; geometries are in `crs`."""
-    moved = _transformed(geometries, _transformer(crs.to_wkt(), planar.to_wkt()))
+    moved = transformed(geometries, _transformer(crs.to_wkt(), planar.to_wkt()))
     return np.asarray(shapely.area(moved), dtype=float)
