@@ -20,7 +20,7 @@ from geojw.safety import Limits
 GEOMETRY, REASON, X, Y = "_geojw_geometry", "_geojw_reason", "_geojw_x", "_geojw_y"
 """Our own columns of a delivered table, the last ones: WKB, why a row is useless, and its first position."""
 
-RESERVED = frozenset({"geometry", "_source", "_row", GEOMETRY, REASON, X, Y})
+RESERVED = frozenset({"geometry", "_source", "_row", "_reason", "_added_accuracy_m", GEOMETRY, REASON, X, Y})
 ROWS = 65_536
 LONG_WKB = 4_096
 """Bytes from which nesting could be deep enough to matter: such shapes are parsed here, where a crash is harmless."""

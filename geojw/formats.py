@@ -149,6 +149,9 @@ def _xlsx(ask: Ask) -> tuple[Delivery, Batches]:
     return _shaped(replace(ask, table=sheet), "XLSX", UTF8, header, rows, reasons)
 
 
+_WAYS = {"wkt": "table_wkt", "points": "table_points", "vertices": "table_vertices"}
+
+
 def _shaped(
     ask: Ask, kind: str, found: Encoding, header: Sequence[str], rows: Sequence[Sequence[text_tables.Cell]],
     reasons: Sequence[str],
@@ -157,7 +160,7 @@ def _shaped(
     shaped = text_tables.shape_rows(header, rows, reasons, ask.name)
     if shaped.way == "none":
         raise SitesError([Fault("table_no_geometry", ask.name, {"known": ", ".join(header)[:200]})])
-    remarks = (*shaped.remarks, Fault(f"table_{shaped.way}", ask.name))
+    remarks = (*shaped.remarks, Fault(_WAYS[shaped.way], ask.name))
     delivery = Delivery(kind, ask.table or "", found, shaped.crs, "wkt" if shaped.crs else "", remarks=remarks)
     names = [name for name in shaped.columns if name not in (GEOMETRY, REASON)]
     columns = [_column(shaped.columns[name]) for name in names]

@@ -16,11 +16,12 @@ import shapely
 from pyproj import CRS
 
 from geojw import access_list, safety
-from geojw.coordinates import Extent, settle
-from geojw.datums import Stated, header_crs, recognise, sizes
+from geojw.answers import ADDED_ACCURACY
+from geojw.datums import Stated, header_crs, recognise
 from geojw.delivery import GEOMETRY, REASON, Delivery, X, Y
 from geojw.errors import CRSError, Fault, SitesError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, densify
+from geojw.georeference import Georeference, Way, settled
 from geojw.mapping import mapped
 from geojw.overlay import AREA, LINE
 from geojw.pieces import Ints
@@ -35,9 +36,6 @@ COLLECTION = 7
 
 FARTHEST_M = 2_000_000.0
 """A site farther from the zone's centre is a mistake of coordinates, and could not be measured."""
-
-PROBED = 2_000
-"""Positions of a file that are held against the zone."""
 
 OWN = ("_source", "_row", "_reason")
 """Columns of a frame of sites that are ours: where each comes from, and why it is useless."""
@@ -77,22 +75,19 @@ class Asked:
         Column of the site ids; by default ``site_id`` or a known alias, else source and row.
     table
         Which table of a file with several, or which member of an archive.
-    crs
-        The CRS of the coordinates; holds before what a file states.
     encoding
         The encoding of texts.
     columns
         Column -> further names by which it is known, from the zone pack.
-    extent
-        Where the sites should be, for exchanged axes and wrong zones.
+    way
+        How the coordinates are to be read.
     """
 
     id_column: str | None = None
     table: str | None = None
-    crs: str | None = None
     encoding: str | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    extent: Extent | None = None
+    way: Way = field(default_factory=Way)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +101,8 @@ class SiteFile:
         Of the user.
     delivered
         What the reader gave.
-    crs
-        Of its coordinates, settled.
+    place
+        The CRS of its coordinates, settled, and the way there.
     id_column, name_column
         The columns that were taken for ids and names.
     ids
@@ -118,12 +113,17 @@ class SiteFile:
 
     path: Path
     delivered: Delivered
-    crs: CRS
+    place: Georeference
     id_column: str | None
     name_column: str | None
     ids: np.ndarray[Any, Any]
     most_vertices: int
     remarks: tuple[Fault, ...] = ()
+
+    @property
+    def crs(self) -> CRS:
+        """The CRS in which its sites come."""
+        return self.place.crs
 
     @property
     def said(self) -> Delivery:
@@ -144,18 +144,16 @@ class SiteFile:
         fields = [name for name in table.column_names if name not in (GEOMETRY, REASON, X, Y)]
         column = _id_column(fields, asked, path)
         name = find_column(fields, "name", asked.columns.get("name", ()))
+        xy = np.column_stack([table[X].to_numpy(), table[Y].to_numpy()]).reshape(-1, 2)
         try:
-            stated = stated_crs(delivered, path.name)
-            used = recognise(asked.crs, "--crs") if asked.crs else stated
-            probe = _probe(table, None if used is None else used.crs)
-            settled = settle(stated, asked.crs, probe, asked.extent, path.name)
+            place = settled(stated_crs(delivered, xy, path.name), asked.way, xy, path.name)
         except CRSError as error:
             raise SitesError(error.faults) from None
-        remarks = (*said.remarks, *settled.remarks)
+        remarks = (*said.remarks, *place.remarks)
         if column is None and len(table):
             remarks = (*remarks, Fault("own_ids", path.name))
         ids = _ids(table, column, path.stem)
-        return cls(path, delivered, settled.crs, column, name, ids, limits.vertices, remarks)
+        return cls(path, delivered, place, column, name, ids, limits.vertices, remarks)
 
     def read(self, rows: Ints) -> gpd.GeoDataFrame:
         """Give some rows as they are, with their ids, source, row, and the reason why they are useless."""
@@ -166,42 +164,27 @@ class SiteFile:
         with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found and refused
             shapes = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)
         reasons = _row_reasons(part, shapes, wkb, self.most_vertices)
+        try:
+            shapes, added = self.place.apply(shapes)
+        except CRSError as error:
+            raise SitesError(error.faults) from None
         attributes = part.drop_columns([GEOMETRY, REASON, X, Y]).to_pandas()
         index = pd.Index(self.ids[rows], name="site_id", dtype=object)
         frame = gpd.GeoDataFrame(attributes.set_axis(index, axis=0), geometry=shapes, crs=self.crs)
         if self.name_column is not None and self.name_column != "name":
             frame["name"] = frame[self.name_column]
         frame["_source"], frame["_row"], frame["_reason"] = self.path.name, rows + 1, reasons
+        if self.place.move is not None:
+            frame[ADDED_ACCURACY] = added
         return frame
 
 
-def stated_crs(delivered: Delivered, where: str) -> Stated | None:
+def stated_crs(delivered: Delivered, xy: Floats, where: str) -> Stated | None:
     """Give what a file says of its coordinates, if it says anything."""
-    said, table = delivered.said, delivered.table
+    said = delivered.said
     if said.crs_how == "header":
-        xy = np.column_stack([table[X].to_numpy(), table[Y].to_numpy()])
         return header_crs(said.header, xy, where)
     return recognise(said.crs, where) if said.crs else None
-
-
-def _probe(table: pa.Table, crs: CRS | None) -> Floats:
-    """
-    Give positions of a file: all if they are of several sizes, else some from all over it.
-
-    In a CRS whose origin lies inside its area, metres may be as small as degrees: there size tells nothing.
-    """
-    xy = np.column_stack([table[X].to_numpy(), table[Y].to_numpy()]).reshape(-1, 2)
-    labels = sizes(xy) if len(xy) else np.zeros(0, np.int64)
-    known, counts = np.unique(labels[labels >= 0], return_counts=True)
-    if len(known) > 1:
-        return xy[labels == known[np.argmax(counts)]] if _has_origin_inside(crs) else xy
-    return xy if len(xy) <= PROBED else xy[np.linspace(0, len(xy) - 1, PROBED).astype(np.int64)]
-
-
-def _has_origin_inside(crs: CRS | None) -> bool:
-    if crs is None or not crs.is_projected or crs.coordinate_operation is None:
-        return False
-    return all(p.value == 0.0 for p in crs.coordinate_operation.params if p.name == "False easting")
 
 
 def _row_reasons(
@@ -244,7 +227,9 @@ class SiteFiles:
     ----------
     *paths
         Files of any format of ``docs/intake.md``.
-    id_column, table, crs, encoding, columns, extent
+    crs, datum, control_points, transformation, transformation_accuracy_m, extent
+        As in `georeference.Way`.
+    id_column, table, encoding, columns
         As in `Asked`.
     limits
         What is too large or too slow.
@@ -258,15 +243,17 @@ class SiteFiles:
     """
 
     def __init__(
-        self, *paths: str | Path, limits: Limits | None = None, reader: Reader | None = None, **asked: Any,  # noqa: ANN401 - of `Asked`
+        self, *paths: str | Path, limits: Limits | None = None, reader: Reader | None = None, **asked: Any,  # noqa: ANN401 - of `Way` and `Asked`
     ) -> None:  # fmt: skip
         faults: list[Fault] = []
         self.files: list[SiteFile] = []
         reader = reader or shared_reader()
         limits = limits or Limits()
+        own = {name: asked.pop(name) for name in ("id_column", "table", "encoding", "columns") if name in asked}
+        said = Asked(**own, way=Way(**asked))
         for path in map(Path, paths):
             try:
-                self.files.append(SiteFile.open(path, Asked(**asked), reader, limits))
+                self.files.append(SiteFile.open(path, said, reader, limits))
             except SitesError as error:
                 faults += error.faults
         if faults or not self.files:
@@ -313,7 +300,7 @@ def _redelivered(part: gpd.GeoDataFrame, crs: CRS) -> gpd.GeoDataFrame:
     return part.set_geometry(gpd.GeoSeries(shapes, index=part.index, crs=part.crs)).to_crs(crs)
 
 
-def read_sites(*paths: str | Path, limits: Limits | None = None, **asked: Any) -> Sites:  # noqa: ANN401 - of `Asked`
+def read_sites(*paths: str | Path, limits: Limits | None = None, **asked: Any) -> Sites:  # noqa: ANN401 - of `Way` and `Asked`
     """
     Read project sites from files.
 

@@ -1,0 +1,196 @@
+"""Floor 6: the way from a file's coordinates to a CRS that can be used, settled once a file and gone shape by shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import shapely
+from pyproj import CRS
+
+from geojw import encoding
+from geojw.control_points import fit_control, read_control
+from geojw.coordinates import Extent, settle
+from geojw.datums import GEOGRAPHIC, Stated, recognise, sizes
+from geojw.errors import CRSError, Fault
+from geojw.geodesy import Floats, Geometries
+from geojw.transformations import Moved, read_transformation, transform, undo_offset
+
+PROBED = 2_000
+"""Positions of a file that are held against the zone."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """
+    How the user says that coordinates are to be read.
+
+    Parameters
+    ----------
+    crs
+        The CRS of the coordinates, or the one that control points and transformations lead to.
+    datum
+        ``gcj02`` or ``bd09``: the coordinates are a map service's.
+    control_points
+        A CSV of points in both systems.
+    transformation
+        As `transformations.read_transformation` reads it.
+    transformation_accuracy_m
+        How good it is, a 95 % bound.
+    extent
+        Where the sites should be.
+    """
+
+    crs: str | None = None
+    datum: str | None = None
+    control_points: Path | None = None
+    transformation: str | None = None
+    transformation_accuracy_m: float | None = None
+    extent: Extent | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Georeference:
+    """
+    The CRS of a file once its coordinates have gone their way.
+
+    Parameters
+    ----------
+    crs
+        That CRS.
+    code
+        Its code, or ``""``.
+    remarks
+        What was concluded.
+    move
+        Brings shapes into it, with what that adds to their accuracy; None where nothing moves.
+    """
+
+    crs: CRS
+    code: str
+    remarks: tuple[Fault, ...]
+    move: Callable[[Geometries], Moved] | None = None
+
+    def apply(self, geometries: Geometries) -> tuple[Geometries, Floats]:
+        """
+        Give shapes in `crs`, and what that adds to the accuracy of each, in m.
+
+        Shapes that are missing or whose coordinates are no numbers stay as they are.
+        """
+        added = np.zeros(len(geometries))
+        if self.move is None:
+            return geometries, added
+        bounds = shapely.bounds(geometries)
+        there = np.flatnonzero(np.isfinite(bounds).all(axis=1))
+        out = geometries.copy()
+        if there.size:
+            moved = self.move(np.asarray(shapely.force_2d(geometries[there]), dtype=object))
+            out[there], added[there] = moved.geometries, moved.accuracy_m
+        return out, added
+
+
+def settled(stated: Stated | None, way: Way, xy: Floats, where: str) -> Georeference:
+    """
+    Settle the CRS of a file.
+
+    Parameters
+    ----------
+    stated
+        What the file says.
+    way
+        What the user says.
+    xy
+        An (n, 2) array of positions, one a feature.
+    where
+        The file, for the faults.
+
+    Returns
+    -------
+    Georeference
+        With what was concluded.
+
+    Raises
+    ------
+    CRSError
+        With everything that stands in the way, and the candidates where nothing is stated.
+    """
+    ways = [name for name in ("datum", "control_points", "transformation") if getattr(way, name) is not None]
+    if len(ways) > 1:
+        raise CRSError([Fault("coords_ways", where, {"ways": ", ".join("--" + w.replace("_", "-") for w in ways)})])
+    if not ways:
+        used = recognise(way.crs, "--crs") if way.crs else stated
+        probe = _probe(xy, None if used is None else used.crs)
+        found = settle(stated, way.crs, probe, way.extent, where)
+        return Georeference(found.crs, found.code, found.remarks)
+    if way.datum is not None:
+        crs, move = _offset(stated, way, where)
+    elif way.control_points is not None:
+        crs, move = _control(way, where)
+    else:
+        crs, move = _transformation(stated, way, where)
+    probe = _probe(xy, crs)
+    moved = move(shapely.points(probe[np.isfinite(probe).all(axis=1)]))
+    found = settle(
+        recognise(moved.crs.to_wkt(), where), None, shapely.get_coordinates(moved.geometries), way.extent, where
+    )
+    return Georeference(found.crs, found.code, (*moved.remarks, *found.remarks), move)
+
+
+def _offset(stated: Stated | None, way: Way, where: str) -> tuple[CRS, Callable[[Geometries], Moved]]:
+    """Take an offset out of degrees; such coordinates need no CRS of their own beside the service's name."""
+    used = recognise(way.crs, "--crs") if way.crs else stated
+    if used is not None and used.crs is None:
+        raise CRSError(used.faults)
+    crs = CRS(GEOGRAPHIC) if used is None or used.crs is None else used.crs
+    datum = way.datum or ""
+    return crs, lambda shapes: undo_offset(shapes, crs, datum, where)
+
+
+def _control(way: Way, where: str) -> tuple[CRS, Callable[[Geometries], Moved]]:
+    target, path = _target(way, where), Path(way.control_points or "")
+    if not path.is_file():
+        raise CRSError([Fault("file_missing", path.name)])
+    text, _ = encoding.decode(path.read_bytes(), None, path.name)
+    fit = fit_control(read_control(text, path.name), path.name)
+    return target, lambda shapes: fit.apply(shapes, target, where)
+
+
+def _transformation(stated: Stated | None, way: Way, where: str) -> tuple[CRS, Callable[[Geometries], Moved]]:
+    given = read_transformation(way.transformation or "", "--transformation")
+    if isinstance(given, str):
+        target, source = _target(way, where), stated
+    else:
+        source, target = (recognise(way.crs, "--crs") if way.crs else stated), CRS(GEOGRAPHIC)
+    good = way.transformation_accuracy_m
+    return target, lambda shapes: transform(shapes, source, given, target, good, where)
+
+
+def _target(way: Way, where: str) -> CRS:
+    """Give the CRS that control points or a pipeline lead to, which only the user knows."""
+    if way.crs is None:
+        raise CRSError([Fault("coords_target", where)])
+    chosen = recognise(way.crs, "--crs")
+    if chosen.crs is None or chosen.faults:
+        raise CRSError(chosen.faults)
+    return chosen.crs
+
+
+def _probe(xy: Floats, crs: CRS | None) -> Floats:
+    """
+    Give positions of a file: all if they are of several sizes, else some from all over it.
+
+    In a CRS whose origin lies inside its area, metres may be as small as degrees: there size tells nothing.
+    """
+    labels = sizes(xy) if len(xy) else np.zeros(0, np.int64)
+    known, counts = np.unique(labels[labels >= 0], return_counts=True)
+    if len(known) > 1:
+        return xy[labels == known[np.argmax(counts)]] if _has_origin_inside(crs) else xy
+    return xy if len(xy) <= PROBED else xy[np.linspace(0, len(xy) - 1, PROBED).astype(np.int64)]
+
+
+def _has_origin_inside(crs: CRS | None) -> bool:
+    if crs is None or not crs.is_projected or crs.coordinate_operation is None:
+        return False
+    return all(p.value == 0.0 for p in crs.coordinate_operation.params if p.name == "False easting")
