@@ -131,10 +131,9 @@ def settled(stated: Stated | None, way: Way, xy: Floats, where: str) -> Georefer
     else:
         crs, move = _transformation(stated, way, where)
     probe = _probe(xy, crs)
-    moved = move(shapely.points(probe[np.isfinite(probe).all(axis=1)]))
-    found = settle(
-        recognise(moved.crs.to_wkt(), where), None, shapely.get_coordinates(moved.geometries), way.extent, where
-    )
+    moved = move(np.array(shapely.points(probe[np.isfinite(probe).all(axis=1)]), dtype=object))
+    reached = shapely.get_coordinates(moved.geometries)
+    found = settle(recognise(moved.crs.to_wkt(), where), None, reached, way.extent, where)
     return Georeference(found.crs, found.code, (*moved.remarks, *found.remarks), move)
 
 
@@ -193,4 +192,4 @@ def _probe(xy: Floats, crs: CRS | None) -> Floats:
 def _has_origin_inside(crs: CRS | None) -> bool:
     if crs is None or not crs.is_projected or crs.coordinate_operation is None:
         return False
-    return all(p.value == 0.0 for p in crs.coordinate_operation.params if p.name == "False easting")
+    return all(not p.value for p in crs.coordinate_operation.params if p.name == "False easting")

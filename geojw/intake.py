@@ -101,6 +101,8 @@ class SiteFile:
         Of the user.
     delivered
         What the reader gave.
+    stated
+        What it says of its coordinates.
     place
         The CRS of its coordinates, settled, and the way there.
     id_column, name_column
@@ -113,6 +115,7 @@ class SiteFile:
 
     path: Path
     delivered: Delivered
+    stated: Stated | None
     place: Georeference
     id_column: str | None
     name_column: str | None
@@ -146,14 +149,15 @@ class SiteFile:
         name = find_column(fields, "name", asked.columns.get("name", ()))
         xy = np.column_stack([table[X].to_numpy(), table[Y].to_numpy()]).reshape(-1, 2)
         try:
-            place = settled(stated_crs(delivered, xy, path.name), asked.way, xy, path.name)
+            stated = stated_crs(delivered, xy, path.name)
+            place = settled(stated, asked.way, xy, path.name)
         except CRSError as error:
             raise SitesError(error.faults) from None
         remarks = (*said.remarks, *place.remarks)
         if column is None and len(table):
             remarks = (*remarks, Fault("own_ids", path.name))
         ids = _ids(table, column, path.stem)
-        return cls(path, delivered, place, column, name, ids, limits.vertices, remarks)
+        return cls(path, delivered, stated, place, column, name, ids, limits.vertices, remarks)
 
     def read(self, rows: Ints) -> gpd.GeoDataFrame:
         """Give some rows as they are, with their ids, source, row, and the reason why they are useless."""

@@ -23,16 +23,33 @@ class Repairs:
     raw: Geometries
 
 
-def in_analysis(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[Geometries, Repairs]:
-    """Repair copies in the CRS of delivery and project them; what is lost comes back empty."""
+def repaired(geometry: Geometries) -> tuple[Geometries, Geometries, Bools]:
+    """
+    Repair copies in the CRS of delivery.
+
+    Returns
+    -------
+    flat : ndarray
+        As delivered, without heights; empty where nothing can be used.
+    fixed : ndarray
+        The same, valid.
+    invalid : ndarray
+        Where the two differ.
+    """
     flat = shapely.force_2d(geometry)
     missing = shapely.is_missing(flat) | ~_finite(flat)
     flat[missing] = shapely.Polygon()
-    invalid = ~shapely.is_valid(flat)
-    why = np.full(len(flat), "", dtype=object)
-    why[invalid] = shapely.is_valid_reason(flat[invalid])
+    invalid = np.asarray(~shapely.is_valid(flat), dtype=bool)
     fixed = flat.copy()
     fixed[invalid] = [_made_valid(shape) for shape in flat[invalid]]
+    return flat, fixed, invalid
+
+
+def in_analysis(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[Geometries, Repairs]:
+    """Repair copies in the CRS of delivery and project them; what is lost comes back empty."""
+    flat, fixed, invalid = repaired(geometry)
+    why = np.full(len(flat), "", dtype=object)
+    why[invalid] = shapely.is_valid_reason(flat[invalid])
     shapes = analysis.project(fixed, crs)
     shapes[~_finite(shapes)] = shapely.Polygon()
     bent = np.flatnonzero(~shapely.is_valid(shapes))  # thin shapes may cross themselves once projected

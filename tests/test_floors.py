@@ -19,7 +19,9 @@ FLOORS = (
     ("screening",),
     ("intake", "report", "maps"),
     ("zone",),
-    ("run",),
+    ("cleaned",),
+    ("inspection",),
+    ("run", "terminal", "options"),
     ("cli",),
     ("__init__", "__main__"),
 )
