@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from geojw import nearness, overlay
 from geojw.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_features, text_of
 from geojw.catalogue import Layer
+from geojw.coverage import Coverage
 from geojw.geodesy import AnalysisCRS, Floats
-from geojw.overlay import AREA, LINE, POINT, Bools, Coverage, LayerIndex, Pairs, Selection, Shapes
+from geojw.index import AREA, LINE, POINT, Bools, LayerIndex, Selection, Shapes, runs
+from geojw.overlay import Pairs
 from geojw.pack import Pack
 from geojw.pieces import Ints
 
@@ -204,8 +206,7 @@ class OnLayer:
     def pairs(self) -> Pairs:
         """Overlaps with single features; none where the layer has no areas."""
         if self.row.geometry != "polygon" or not len(self.shapes):
-            none = np.zeros(0, dtype=np.int64)
-            return Pairs(none, none, np.zeros(0), np.zeros(0, dtype=bool))
+            return Pairs.none()
         return overlay.overlap_pairs(self.shapes, self.data.index, self.batch.workers)
 
     def kept(self, rule: Rule) -> Kept:
@@ -351,7 +352,7 @@ class OnLayer:
             moved = part.copy()
             moved[rows] = nearness.moved_overlap(
                 self.shapes.take(rows), part[rows], selection, accuracy, self.batch.accuracy_m[rows],
-                grown=grown, workers=self.batch.workers,
+                self.batch.pack.zone.site_accuracy_m, grown=grown, workers=self.batch.workers,
             )  # fmt: skip
             firm[rows] = (test.holds(self._tested(moved, test)) == (verdict == TRUE))[rows]
         return firm
@@ -386,7 +387,7 @@ class OnLayer:
         out = np.full(len(self.shapes), "", dtype=object)
         rows = selection.kept[self.pairs.feature] & (self.pairs.overlap > 0.0)
         site, feature = self.pairs.site[rows], self.pairs.feature[rows]
-        starts = overlay.runs(site)
+        starts = runs(site)
         single = np.diff(starts) == 1
         alone = starts[:-1][single]
         out[site[alone]] = self.data.ids[feature[alone]]

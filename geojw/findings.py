@@ -22,7 +22,7 @@ from geojw.access_list import (
 from geojw.answers import Answer, Batch, LayerData, OnLayer, Texts, natural_measures
 from geojw.catalogue import Layer
 from geojw.geodesy import Floats
-from geojw.overlay import Bools
+from geojw.index import Bools
 from geojw.pieces import Ints
 from geojw.texts import say
 

@@ -22,8 +22,8 @@ from geojw.delivery import GEOMETRY, REASON, Delivery, X, Y
 from geojw.errors import CRSError, Fault, SitesError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, densify
 from geojw.georeference import Georeference, Way, settled
+from geojw.index import AREA, LINE
 from geojw.mapping import mapped
-from geojw.overlay import AREA, LINE
 from geojw.pieces import Ints
 from geojw.quarantine import Delivered, Reader, shared_reader
 from geojw.repair import in_analysis

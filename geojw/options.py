@@ -26,12 +26,12 @@ _OPTIONS = (
     ),
     click.option("--max-mb", type=click.FloatRange(0), default=2_000, show_default=True, help="文件 / of a file"),
     click.option(
-        "--max-features", type=click.IntRange(0), default=5_000_000, show_default=True, help="要素数 / features of a file"
+        "--max-features", type=click.IntRange(0), default=5_000_000, show_default=True, help="要素 / of a file"
     ),
     click.option(
         "--max-vertices", type=click.IntRange(1), default=500_000, show_default=True, help="顶点数 / vertices of a site"
     ),
-    click.option("--max-seconds", type=click.FloatRange(0), default=600, show_default=True, help="每文件 / for a file"),
+    click.option("--max-seconds", type=click.FloatRange(0), default=600, show_default=True, help="每文件 / a file"),
 )  # fmt: skip
 _LIMITS = ("max_mb", "max_features", "max_vertices", "max_seconds")
 _READING = (

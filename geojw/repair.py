@@ -10,7 +10,7 @@ import shapely
 from pyproj import CRS
 
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
-from geojw.overlay import Bools
+from geojw.index import Bools
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from geojw.catalogue import Layer
 from geojw.errors import CRSError, Fault, LayerError
 from geojw.findings import FINDINGS, OVERLAPS, Columns, LayerFindings
 from geojw.geodesy import AnalysisCRS, planar_area_m2, read_crs
-from geojw.overlay import AREA, LINE, Bools, Shapes, default_workers
+from geojw.index import AREA, LINE, Bools, Shapes, default_workers
 from geojw.pack import Pack
 from geojw.pieces import Ints
 from geojw.texts import say
@@ -36,6 +36,9 @@ HA_M2, MU_M2 = 10_000.0, 10_000.0 / 15.0
 REJECTED = ("source", "row", "site_id", "reason")
 NEAR_M = 1_000.0
 """How much farther than the largest limit a large layer is read at first."""
+
+MANY = 2_000
+"""From so many sites in a run on, loading compiled code pays."""
 
 FEW_SITES = 1_000
 """Up to so many sites, a large layer is read only around them."""
@@ -95,6 +98,7 @@ def screen(
     lang: str = "zh",
     workers: int | None = None,
     batch: int = BATCH,
+    many: bool | None = None,
     rejected: pd.DataFrame | None = None,
 ) -> Screening:
     """
@@ -114,6 +118,9 @@ def screen(
         Threads; by default the cores. Changes no result.
     batch
         Sites measured at a time; bounds memory, changes no result.
+    many
+        Whether these sites are part of so many that compiled code pays for its loading; by default from `MANY` on.
+        Figures are the same to 1e-6 m².
     rejected
         Rows that intake refused, each with the `Fault` that is its reason, to be told and handed on.
 
@@ -132,8 +139,9 @@ def screen(
     if not sites.index.is_unique:
         raise CRSError([Fault("sites_index", "sites")])
     sites = sites.sort_index()
+    many = len(sites) >= MANY if many is None else many
     parts = [
-        _screen_batch(sites.iloc[start : start + batch], source, on, lang, workers or default_workers())
+        _screen_batch(sites.iloc[start : start + batch], source, on, lang, workers or default_workers(), many=many)
         for start in range(0, max(len(sites), 1), max(batch, 1))
     ]
     return Screening(
@@ -163,12 +171,14 @@ def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 # ---------------------------------------------------------------------------------------------- one batch
 
 
-def _screen_batch(sites: gpd.GeoDataFrame, source: Source, day: date, lang: str, workers: int) -> Screening:
+def _screen_batch(
+    sites: gpd.GeoDataFrame, source: Source, day: date, lang: str, workers: int, *, many: bool
+) -> Screening:
     """Put some sites to all rules in force."""
     attributes = pd.DataFrame(sites.drop(columns=sites.geometry.name))
     batch = Batch(
         ids=np.asarray(sites.index, dtype=object),
-        shapes=Shapes.of(np.asarray(sites.geometry.values, dtype=object)),
+        shapes=Shapes.of(np.asarray(sites.geometry.values, dtype=object), many=many),
         attributes=attributes,
         accuracy_m=site_accuracy_m(attributes, source.pack.zone.site_accuracy_m),
         pack=source.pack,
