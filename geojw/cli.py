@@ -179,7 +179,7 @@ def _screen(
 ) -> int:
     from geojw.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
 
-    reader = shared_reader()  # it loads while we do
+    shared_reader()  # it loads while we do
     from geojw.inspection import extent_of  # noqa: PLC0415
     from geojw.intake import SiteFiles  # noqa: PLC0415
     from geojw.run import Options, run  # noqa: PLC0415
@@ -192,7 +192,6 @@ def _screen(
         return SiteFiles(*sites, **said, **own)
 
     place, files = _both_or_all_faults(lambda: open_zone(zone), read)
-    reader.stop()
     wanted = Options(day=on or today(), out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
     console = _console(quiet=quiet)
     with _progress(lang, quiet=quiet) as tell:
@@ -324,7 +323,7 @@ def intake(files: tuple[Path, ...], zone: str, lang: str, *, as_json: bool, writ
     """这是什么文件、可否信任、会读到什么 / what a file of sites is, and what of it would be read."""
     from geojw.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
 
-    reader = shared_reader()  # it loads while we do
+    shared_reader()  # it loads while we do
     from geojw import inspection  # noqa: PLC0415
     from geojw.zone import open_zone  # noqa: PLC0415
 
@@ -341,7 +340,6 @@ def intake(files: tuple[Path, ...], zone: str, lang: str, *, as_json: bool, writ
         inspection.write(files, place, write, lang, **said)
         if not as_json:
             console.print(Text(say("intake.written", lang, path=write.name), "bold"))
-    reader.stop()
     return UNUSABLE if unusable else (ROWS_REJECTED if any(one.rejected_count for one in found) else DONE)
 
 

@@ -138,6 +138,11 @@ class SiteFile:
         """The sha256 of each file that was read."""
         return self.said.hashes
 
+    @property
+    def sha256(self) -> str:
+        """Of the file itself, or of the folder."""
+        return self.hashes[self.path.resolve().name]
+
     @classmethod
     def open(cls, path: Path, asked: Asked, reader: Reader, limits: Limits) -> SiteFile:
         """Read a file and settle its CRS, ids and names; raise `SitesError` with the reasons if it cannot be used."""

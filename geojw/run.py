@@ -189,8 +189,9 @@ class Summary:
             "rules_in_force": [rule.id for rule in pack.in_force(day)],
             "sites": [
                 {
-                    "file": f.path.name, "sha256": f.hashes, "format": f.said.format, "table": f.said.table,
-                    "encoding": f.said.encoding.name, "crs": f.crs.to_string(), "rows": len(f.ids),
+                    "file": f.path.name, "sha256": f.sha256, "files": dict(f.hashes), "format": f.said.format,
+                    "table": f.said.table, "encoding": f.said.encoding.name, "crs": f.crs.to_string(),
+                    "rows": len(f.ids),
                 }
                 for f in files.files
             ],
