@@ -92,7 +92,8 @@ class Ask:
 def as_table(batches: Batches) -> pa.Table:
     """Put batches together."""
     parts = [pa.Table.from_batches([part]) if isinstance(part, pa.RecordBatch) else part for part in batches]
-    return pa.concat_tables(parts, promote_options="permissive")
+    empty = pa.table({GEOMETRY: pa.array([], pa.large_binary())})
+    return pa.concat_tables(parts, promote_options="permissive") if parts else empty
 
 
 # ---------------------------------------------------------------------------------------------- written

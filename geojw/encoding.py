@@ -128,6 +128,25 @@ def of_dbf(path: Path, label: str, asked: str | None) -> Encoding:
     return decide(_dbf_cells(data), asked, label or driver, path.name)
 
 
+def whole_names(path: Path, name: str) -> bytes | None:
+    """
+    Give a DBF whose field names end with a whole letter, or None if they do already.
+
+    A name has 10 bytes; writers that count bytes cut it within a letter, and no reader can decode the rest.
+    """
+    data = bytearray(path.read_bytes())
+    changed = False
+    for at in range(32, min(int.from_bytes(data[8:10], "little"), len(data)) - 31, 32):
+        if data[at] == ord("\r"):
+            break
+        raw = bytes(data[at : at + 11]).partition(b"\0")[0]
+        whole = _decoded(raw, name)
+        if whole is not None and whole.encode(name) != raw:
+            data[at : at + 11] = whole.encode(name).ljust(11, b"\0")
+            changed = True
+    return bytes(data) if changed else None
+
+
 def _dbf_cells(data: bytes) -> list[bytes]:
     """Give the field names and text cells of a DBF that are not ASCII, each without a letter that the width cut."""
     count, header, width = (int.from_bytes(data[a:b], "little") for a, b in ((4, 8), (8, 10), (10, 12)))

@@ -9,9 +9,7 @@ import numpy as np
 
 from geojw.access_list import text_of
 from geojw.errors import Fault
-
-DBF_NAME = 10
-"""Bytes that a Shapefile keeps of the name of a column."""
+from geojw.text_tables import cut_names
 
 CONFLICTS = 20
 """Rows that are named where two columns contradict each other."""
@@ -50,10 +48,8 @@ def _cut(names: Mapping[str, Sequence[str]]) -> dict[str, str]:
     whole: dict[str, set[str]] = {}
     for key, others in names.items():
         for name in (key, *others):
-            raw = name.encode("utf-8"), name.encode("gb18030")
-            for text, code in zip(raw, ("utf-8", "gb18030"), strict=True):
-                if len(text) > DBF_NAME:
-                    whole.setdefault(text[:DBF_NAME].decode(code, "ignore"), set()).add(key)
+            for short in cut_names(name):
+                whole.setdefault(short, set()).add(key)
     known = {name for key, others in names.items() for name in (key, *others)}
     return {short: keys.pop() for short, keys in whole.items() if len(keys) == 1 and short not in known}
 
@@ -100,5 +96,8 @@ def mapped(frame: gpd.GeoDataFrame, wanted: Iterable[str]) -> tuple[gpd.GeoDataF
 
 
 def _taken(column: str, key: str) -> Fault:
-    cut = len(column) == DBF_NAME and key.startswith(column)
-    return Fault("name_cut", column, {"whole": key}) if cut else Fault("column_taken", column, {"key": key})
+    return (
+        Fault("name_cut", column, {"whole": key})
+        if column in cut_names(key)
+        else Fault("column_taken", column, {"key": key})
+    )

@@ -21,6 +21,9 @@ DELIMITERS = ",\t;|"
 MOST_CHARACTERS = 500_000_000
 """Of one cell: a shape of many vertices is long. The limit of the file holds before."""
 
+DBF_NAME = 10
+"""Bytes that a Shapefile keeps of the name of a column."""
+
 FEWEST = 3
 """Vertices of a ring, not counting the first when it is repeated at the end."""
 
@@ -67,8 +70,22 @@ def aliases() -> Mapping[str, Sequence[str]]:
 def find_column(fields: Sequence[str], key: str, more: Sequence[str] = ()) -> str | None:
     """Find the column that is known by a key's aliases; the earlier alias wins, letter case does not matter."""
     there = {str(column).strip().casefold(): str(column) for column in reversed(fields)}
-    names = [alias.casefold() for alias in (*aliases().get(key, ()), *more)]
-    return next((there[alias] for alias in names if alias in there), None)
+    names = [*aliases().get(key, ()), *more]
+    cut = [short for alias in names for short in cut_names(alias)]
+    return next((there[alias.casefold()] for alias in (*names, *cut) if alias.casefold() in there), None)
+
+
+def cut_names(name: str) -> set[str]:
+    """
+    Give what a Shapefile leaves of a long name, which it keeps to ten bytes in whatever encoding.
+
+    Examples
+    --------
+    >>> cut_names("项目编号"), cut_names("id"), sorted(cut_names("redline_opinion"))
+    ({'项目编'}, set(), ['redline_op'])
+    """
+    raw = ((name.encode(code), code) for code in ("utf-8", "gb18030"))
+    return {text[:DBF_NAME].decode(code, "ignore") for text, code in raw if len(text) > DBF_NAME}
 
 
 def read_csv(text: str, where: str) -> tuple[list[str], list[list[Cell]], list[str]]:

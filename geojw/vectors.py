@@ -34,25 +34,33 @@ def shapefile(ask: Ask) -> tuple[Delivery, Batches]:
         remarks.append(Fault("dbf_missing", ask.name))
     # GDAL would make a .shx beside the user's own file, and already where its suffix is in capitals.
     pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": "NO" if ".shx" in parts else "YES"})
-    if ".shx" not in parts:
-        copy = ask.folder / "shp"
-        copy.mkdir()
-        for suffix in {".shp", ".dbf", ".prj"} & set(parts):
-            shutil.copyfile(parts[suffix], copy / f"sites{suffix}")
-        path = copy / "sites.shp"
-        remarks.append(Fault("shx_missing", ask.name))
     label = _label(parts[".cpg"]) if ".cpg" in parts else ""
     found = encoding.of_dbf(parts[".dbf"], label, ask.encoding) if ".dbf" in parts else UTF8
     if found.how == "label_wrong":
         remarks.append(Fault("encoding_label", ask.name, {"label": found.label, "encoding": found.name}))
     if found.bad:
         remarks.append(Fault("encoding_cells", ask.name, {"encoding": found.name, "cells": found.bad}))
+    names = encoding.whole_names(parts[".dbf"], found.name) if ".dbf" in parts else None
+    if ".shx" not in parts or names is not None:
+        path = _copied(ask, parts, names)
+        remarks += [] if ".shx" in parts else [Fault("shx_missing", ask.name)]
     delivery, batches = _vector(replace(ask, path=path, table=None), "ESRI Shapefile", "Shapefile", found)
     _check_counts(path, parts, ask.name)
     if delivery.crs is None and ".prj" in parts and parts[".prj"].read_bytes().strip():
         remarks.append(Fault("prj_unreadable", ask.name))
     how = "prj" if delivery.crs else ""
     return replace(delivery, table="", crs_how=how, remarks=(*delivery.remarks, *remarks)), batches
+
+
+def _copied(ask: Ask, parts: dict[str, Path], dbf: bytes | None) -> Path:
+    """Copy a Shapefile, so that what has to be mended is not mended in the user's own folder."""
+    folder = ask.folder / "shp"
+    folder.mkdir()
+    for suffix in {".shp", ".shx", ".dbf", ".prj"} & set(parts):
+        shutil.copyfile(parts[suffix], folder / f"sites{suffix}")
+    if dbf is not None:
+        (folder / "sites.dbf").write_bytes(dbf)
+    return folder / "sites.shp"
 
 
 def _label(path: Path) -> str:
@@ -195,7 +203,7 @@ def _plain(tables: Sequence[pa.Table]) -> list[pa.Table]:
     for table in tables:
         for name, kind in zip(table.column_names, table.schema.types, strict=True):
             kinds.setdefault(name, set()).add(kind)
-    mixed = {name for name, types in kinds.items() if len(types) > 1}
+    mixed = {name for name, types in kinds.items() if len(types) > 1 and name != GEOMETRY}
     out = []
     for table in tables:
         for at, name in enumerate(table.column_names):

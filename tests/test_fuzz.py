@@ -1,0 +1,157 @@
+"""Thousands of mutated files of every format: each ends in sites or in a named error, and nothing is lost or left behind."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from samples import SAMPLES
+from samples import asked as asked_of
+
+import geojw
+from geojw.geodesy import AnalysisCRS
+from geojw.intake import SiteFiles, place
+from geojw.quarantine import Reader
+from geojw.safety import Limits
+
+ANALYSIS = AnalysisCRS(106.33, 29.52)
+CASES = 220
+"""Of each sample: 24 samples make more than 5,000 files."""
+
+LIMITS = Limits(file_mb=50, features=10_000, vertices=10_000, seconds=20)
+FIELDS = (
+    b"0", b"-1", b"1e308", b"NaN", b"4294967295", b"\xff\xff\xff\xff", b"\0\0\0\0", b"POLYGON", b"../../x", b"\xe9\xe9",
+    b"<!DOCTYPE a>", b'"', b",", b"\n", b"[", b"/vsicurl/", "项".encode(), "项".encode("gb18030"), b"\x7f" * 9,
+)  # fmt: skip
+"""What is put into a file in place of something else."""
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    """Flip bytes, cut, swap, repeat or replace parts of a file."""
+    out = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 5, 20))):
+        if not out:
+            return b""
+        at, size = rng.randrange(len(out)), rng.randrange(1, 40)
+        match rng.randrange(7):
+            case 0:
+                out[at] ^= 1 << rng.randrange(8)
+            case 1:
+                out[at] = rng.randrange(256)
+            case 2:
+                del out[at:]
+            case 3:
+                del out[at : at + size]
+            case 4:
+                other = rng.randrange(len(out))
+                a, b = bytes(out[at : at + size]), bytes(out[other : other + size])
+                if len(a) == len(b) == size and abs(at - other) >= size:
+                    out[at : at + size], out[other : other + size] = b, a
+            case 5:
+                out[at : at + size] = bytes(out[at : at + size]) * rng.randrange(2, 5)
+            case _:
+                field = rng.choice(FIELDS)
+                out[at : at + len(field)] = field
+    return bytes(out)
+
+
+def mutants(path: Path, folder: Path, rng: random.Random) -> Iterator[Path]:
+    """
+    Write mutated copies of a file, one after the other, each into the same empty folder.
+
+    Of several parts (.shp, .dbf, ...; the files of a FileGDB) one is mutated; half of the archives are packed anew
+    around a mutated part, so that the mutation is reached behind sound checksums.
+    """
+    siblings = [p for p in path.parent.iterdir() if p.stem == path.stem] if path.suffix == ".shp" else [path]
+    parts = sorted(path.iterdir()) if path.is_dir() else siblings
+    home = folder / path.name if path.is_dir() else folder
+    for _ in range(CASES):
+        shutil.rmtree(folder, ignore_errors=True)
+        home.mkdir(parents=True)
+        chosen = rng.choice(parts)
+        for part in parts:
+            data = part.read_bytes()
+            if part == chosen:
+                inside = zipfile.is_zipfile(part) and rng.random() < 0.5
+                data = repacked(part, rng) if inside else mutated(data, rng)
+            (home / part.name).write_bytes(data)
+        yield folder / path.name
+
+
+def repacked(path: Path, rng: random.Random) -> bytes:
+    """Mutate one entry of an archive and pack it anew."""
+    target = path.with_name("repacked")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        entries = old.infolist()
+        chosen = rng.choice(entries)
+        for info in entries:
+            data = old.read(info)
+            new.writestr(info, mutated(data, rng) if info is chosen else data)
+    data = target.read_bytes()
+    target.unlink()
+    return data
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    with Reader() as one:
+        yield one
+
+
+def outcome(path: Path, asked: dict[str, str], reader: Reader) -> str:
+    """Read one file to the end; give ``ok`` or the keys of the named faults."""
+    try:
+        files = SiteFiles(path, reader=reader, limits=LIMITS, **asked)
+        parts = [place(sites, ANALYSIS) for sites in files.batches(50)]
+    except geojw.GeojwError as error:
+        assert all(fault.text(lang) for fault in error.faults for lang in ("zh", "en"))
+        assert all(str(path.parent) not in fault.text("en") for fault in error.faults)
+        return ";".join(sorted({fault.key for fault in error.faults}))
+    assert len(files) == sum(len(part) + len(part.rejected) for part in parts)
+    assert all(np.isfinite(part.frame.geometry.area).all() for part in parts)
+    assert all(reason.text("zh") for part in parts for reason in part.rejected["reason"])
+    assert all(fault.text("zh") for part in parts for fault in (*files.remarks, *part.remarks))
+    count = counted(path)
+    assert count is None or count == len(files)
+    return "ok"
+
+
+def counted(path: Path) -> int | None:
+    """Count the features of a text format by other means than the reader's, where that can be done simply."""
+    if path.suffix == ".geojson":
+        document = json.loads(path.read_text("utf-8", "replace"))
+        return len(document["features"]) if document["type"] == "FeatureCollection" else 1
+    if path.suffix == ".kml":
+        return path.read_bytes().count(b"</Placemark>") + path.read_bytes().count(b"<Placemark/>")
+    return None
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name not in ("shp_utf8_no_cpg", "shp_utf8_wrong_cpg")])
+def test_mutated(name: str, tmp_path: Path, reader: Reader) -> None:
+    """Every mutant of a sample is sites or a named error in its time; most of the ways to an error are seen."""
+    source = tmp_path / "source"
+    source.mkdir()
+    path = SAMPLES[name](source)
+    rng = random.Random(f"geojw {name}")
+    found: Counter[str] = Counter()
+    for mutant in mutants(path, tmp_path / "mutant", rng):
+        before = sorted(mutant.parent.rglob("*"))
+        found[outcome(mutant, asked_of(name), reader)] += 1
+        assert sorted(mutant.parent.rglob("*")) == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mutant", "source"]
+    assert sum(found.values()) == CASES
+    assert len(found) > 1
+    died = {key: count for key, count in found.items() if "reader_died" in key or "reader_slow" in key}
+    assert not died, died
+
+
+def test_enough_files() -> None:
+    samples: list[Callable[[Path], Path]] = list(SAMPLES.values())
+    assert CASES * (len(samples) - 2) >= 5_000
