@@ -87,7 +87,7 @@ def _clean(
     """Give the sites that were kept, valid, in their own CRS, and log what is different from the file."""
     where = frame[["_source", "_row"]]
     raw = np.asarray(frame.geometry.values, dtype=object)
-    flat, fixed, invalid = repaired(raw)
+    flat, fixed, invalid = repaired(raw, frame.crs)
     _, repairs = in_analysis(raw, frame.crs, zone.analysis)
     high = np.asarray(shapely.has_z(raw), dtype=bool)
 

@@ -20,7 +20,7 @@ from geojw.errors import Fault, SitesError
 from geojw.safety import Limits, Member, short
 
 READ_ERRORS = (
-    DataSourceError, DataLayerError, FileCRSError, UnicodeDecodeError, pa.ArrowException, NotImplementedError,
+    DataSourceError, DataLayerError, FileCRSError, UnicodeDecodeError, pa.ArrowException, NotImplementedError, OSError, MemoryError,
 )  # fmt: skip
 """What the readers raise for a file that they cannot read."""
 

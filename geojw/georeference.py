@@ -16,7 +16,11 @@ from geojw.coordinates import Extent, settle
 from geojw.datums import GEOGRAPHIC, Stated, recognise, sizes
 from geojw.errors import CRSError, Fault
 from geojw.geodesy import Floats, Geometries
+from geojw.repair import FARTHEST, is_wild
 from geojw.transformations import Moved, read_transformation, transform, undo_offset
+
+HALF_TURN = 180.0
+"""Degrees: no coordinate in degrees is larger."""
 
 PROBED = 2_000
 """Positions of a file that are held against the zone."""
@@ -66,12 +70,15 @@ class Georeference:
         What was concluded.
     move
         Brings shapes into it, with what that adds to their accuracy; None where nothing moves.
+    degrees
+        Whether what is moved is in degrees.
     """
 
     crs: CRS
     code: str
     remarks: tuple[Fault, ...]
     move: Callable[[Geometries], Moved] | None = None
+    degrees: bool = False
 
     def apply(self, geometries: Geometries) -> tuple[Geometries, Floats]:
         """
@@ -82,8 +89,8 @@ class Georeference:
         added = np.zeros(len(geometries))
         if self.move is None:
             return geometries, added
-        bounds = shapely.bounds(geometries)
-        there = np.flatnonzero(np.isfinite(bounds).all(axis=1))
+        gone = shapely.is_missing(geometries) | shapely.is_empty(geometries)
+        there = np.flatnonzero(~gone & ~is_wild(geometries, degrees=self.degrees))
         out = geometries.copy()
         if there.size:
             moved = self.move(np.asarray(shapely.force_2d(geometries[there]), dtype=object))
@@ -131,10 +138,12 @@ def settled(stated: Stated | None, way: Way, xy: Floats, where: str) -> Georefer
     else:
         crs, move = _transformation(stated, way, where)
     probe = _probe(xy, crs)
-    moved = move(np.array(shapely.points(probe[np.isfinite(probe).all(axis=1)]), dtype=object))
+    probe = probe[np.isfinite(probe).all(axis=1) & (np.abs(probe) < FARTHEST).all(axis=1)]
+    moved = move(np.array(shapely.points(probe), dtype=object))
     reached = shapely.get_coordinates(moved.geometries)
     found = settle(recognise(moved.crs.to_wkt(), where), None, reached, way.extent, where)
-    return Georeference(found.crs, found.code, (*moved.remarks, *found.remarks), move)
+    degrees = bool(len(probe)) and bool((np.abs(probe) <= HALF_TURN).all())
+    return Georeference(found.crs, found.code, (*moved.remarks, *found.remarks), move, degrees)
 
 
 def _offset(stated: Stated | None, way: Way, where: str) -> tuple[CRS, Callable[[Geometries], Moved]]:

@@ -23,7 +23,30 @@ class Repairs:
     raw: Geometries
 
 
-def repaired(geometry: Geometries) -> tuple[Geometries, Geometries, Bools]:
+FARTHEST = 1e9
+"""No position in metres, and none in degrees, is as large."""
+
+MOST_PARTS = 1_000_000.0
+"""Into so many parts the edges of one shape may be split before they are projected."""
+
+
+def is_wild(geometry: Geometries, *, degrees: bool) -> Bools:
+    """
+    Find shapes whose coordinates are no places: not finite, beyond all bounds, or with edges around the Earth.
+
+    They would have to be split into more parts than memory holds.
+    """
+    bounds = shapely.bounds(geometry)
+    empty = shapely.is_missing(geometry) | shapely.is_empty(geometry)
+    with np.errstate(invalid="ignore", over="ignore"):
+        most = 360.0 if degrees else FARTHEST
+        inside = (np.abs(bounds) <= most).all(axis=1)
+        parts = shapely.length(geometry) * (1_113.2 if degrees else 1.0 / 300.0)
+        wild = ~inside | ~(parts <= MOST_PARTS)
+    return np.asarray(wild & ~empty, dtype=bool)
+
+
+def repaired(geometry: Geometries, crs: CRS) -> tuple[Geometries, Geometries, Bools]:
     """
     Repair copies in the CRS of delivery.
 
@@ -37,7 +60,7 @@ def repaired(geometry: Geometries) -> tuple[Geometries, Geometries, Bools]:
         Where the two differ.
     """
     flat = shapely.force_2d(geometry)
-    missing = shapely.is_missing(flat) | ~_finite(flat)
+    missing = shapely.is_missing(flat) | is_wild(flat, degrees=crs.is_geographic)
     flat[missing] = shapely.Polygon()
     invalid = np.asarray(~shapely.is_valid(flat), dtype=bool)
     fixed = flat.copy()
@@ -47,7 +70,7 @@ def repaired(geometry: Geometries) -> tuple[Geometries, Geometries, Bools]:
 
 def in_analysis(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[Geometries, Repairs]:
     """Repair copies in the CRS of delivery and project them; what is lost comes back empty."""
-    flat, fixed, invalid = repaired(geometry)
+    flat, fixed, invalid = repaired(geometry, crs)
     why = np.full(len(flat), "", dtype=object)
     why[invalid] = shapely.is_valid_reason(flat[invalid])
     shapes = analysis.project(fixed, crs)
@@ -57,7 +80,8 @@ def in_analysis(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[
     raw = flat.copy()
     raw[invalid] = analysis.project(flat[invalid], crs)
     changed = np.zeros(len(flat))
-    changed[invalid] = np.abs(shapely.area(shapes[invalid]) - shapely.area(raw[invalid]))
+    with np.errstate(invalid="ignore"):  # what is nowhere has no area
+        changed[invalid] = np.abs(shapely.area(shapes[invalid]) - shapely.area(raw[invalid]))
     return shapes, Repairs(invalid, why, changed, raw)
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import zipfile
+import zlib
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ DATASETS = frozenset(
 )
 COMPANIONS = frozenset({".shx", ".dbf", ".prj", ".cpg", ".gpkg-wal"})
 """What is unpacked of an archive beside its data sets; all else stays inside."""
+
+BROKEN_ARCHIVE = (
+    zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, KeyError, EOFError, OSError, ValueError,
+)  # fmt: skip
+"""What the library raises for an archive that it cannot unpack."""
 
 _GDB_FILE = re.compile(r"a[0-9a-f]{8}\.[0-9a-z_]{1,40}|gdb|timestamps", re.IGNORECASE)
 _VIRTUAL = re.compile(r"\s*create\s+virtual\s+table\s.*?\susing\s+[\"'`\[]?(\w+)", re.IGNORECASE | re.DOTALL)
@@ -173,7 +179,7 @@ def unpack(path: Path, folder: Path, limits: Limits) -> list[Member]:
                     out.append(Member(gdb.as_posix(), there.parent))
                 elif there.suffix in DATASETS:
                     out.append(Member(name, there))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as problem:
+    except BROKEN_ARCHIVE as problem:
         raise SitesError([Fault("zip_broken", path.name, {"error": short(problem)})]) from None
     return list(dict.fromkeys(out))
 
@@ -302,7 +308,7 @@ def check_workbook(path: Path, limits: Limits) -> None:
         with zipfile.ZipFile(path) as archive:
             names = _checked(archive, path.name, limits)
             kinds = archive.read("[Content_Types].xml")
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, EOFError, OSError, ValueError) as problem:
+    except BROKEN_ARCHIVE as problem:
         raise SitesError([Fault("unreadable", path.name, {"error": short(problem)})]) from None
     if b"macroEnabled" in kinds or any("vbaproject" in name.lower() for name in names):
         raise SitesError([Fault("workbook_macros", path.name)])
