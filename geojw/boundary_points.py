@@ -58,6 +58,8 @@ class Plots:
         The keys and values of ``[属性描述]``.
     stated
         The CRS that the header and the eastings give, or why they give none.
+    where
+        The file.
     """
 
     frame: pd.DataFrame
@@ -66,6 +68,7 @@ class Plots:
     remarks: tuple[Fault, ...]
     header: Mapping[str, str]
     stated: Stated
+    where: str = ""
 
     @property
     def crs(self) -> CRS | None:
@@ -115,6 +118,17 @@ class Plots:
             index=self.frame.index,
         )
         return out.assign(agrees=_agreement(number, tolerance, planar, true))
+
+    def area_remarks(self, areas: pd.DataFrame) -> tuple[Fault, ...]:
+        """Say which stated areas differ from both computed ones, and how many are planar; `areas` is from there."""
+        out = []
+        for row in np.flatnonzero(areas["agrees"].isin(["neither", "other_unit"])):
+            line, told = areas.iloc[row], {"plot": self.frame["plot"].iloc[row]}
+            told |= {key: f"{line[f'{key}_m2'] / M2_OF_HA:.4f}" for key in ("stated", "planar", "ellipsoidal")}
+            key = "txt.area_differs" if line["agrees"] == "neither" else "txt.area_unit"
+            out.append(Fault(key, f"{self.where}, {self.frame['line'].iloc[row]}", told))
+        planar = int((areas["agrees"] == "planar").sum())
+        return (*out, Fault("txt.area_planar", self.where, {"n": planar})) if planar else tuple(out)
 
 
 M2_OF_HA, M2_OF_MU = 10_000.0, 10_000.0 / 15.0
@@ -215,12 +229,7 @@ def _read_line(line: str, number: int, where: str, plots: list[Plot], remarks: l
         if not plots:
             plots.append(Plot(at, number))
             plots[-1].refuse("txt.no_header")
-        plot = plots[-1]
-        plot.labels.append(cells[0])
-        plot.rings.append(point[0])
-        plot.xy.append((point[2], point[1]))
-        if len(cells) > _POINT_FIELDS and any(cells[_POINT_FIELDS:]):
-            plot.remark("txt.point_extra", at)
+        plots[-1].add(cells[0], point, at, further=len(cells) - _POINT_FIELDS)
         return
     if ended or _looks_like_header(cells):
         plots.append(_header(cells[:-1] if ended else cells, at, number, ended=ended))
@@ -231,14 +240,14 @@ def _read_line(line: str, number: int, where: str, plots: list[Plot], remarks: l
 
 
 def _point(cells: Sequence[str]) -> tuple[int, float, float] | None:
-    """Read ring, north and east of a point's line, or say that it is none."""
-    if len(cells) < _POINT_FIELDS:
+    """Read ring, east and north of a point's line, or say that it is none."""
+    if not _POINT_FIELDS <= len(cells) <= _POINT_FIELDS + 1:  # one more may be a height; commas inside numbers give two
         return None
-    ring, north, east = (unicodedata.normalize("NFKC", cell) for cell in cells[1:_POINT_FIELDS])
+    ring, north, east = (cell if cell.isascii() else unicodedata.normalize("NFKC", cell) for cell in cells[1:4])
     if not (_WHOLE.fullmatch(ring) and _NUMBER.fullmatch(north) and _NUMBER.fullmatch(east)):
         return None
     # 4 numbers and a kind are a header without its name and end, not a point with a height.
-    return None if any(cell in KINDS for cell in cells) else (int(ring), float(north), float(east))
+    return None if any(cell in KINDS for cell in cells) else (int(ring), float(east), float(north))
 
 
 def _looks_like_header(cells: Sequence[str]) -> bool:
@@ -272,11 +281,21 @@ def _built(plots: list[Plot], header: Mapping[str, str], remarks: list[Fault], w
         texts = {key: plot.cells.get(key, "") for key in ("plot", "name", "sheet", "use", "land_use_code")}
         numbers = {"stated_area_ha": area, "stated_decimals": decimals, "points": len(plot.xy), "line": plot.line}
         rows.append({**texts, "kind": kind, **numbers})
+    _check_ways(plots)
     frame = pd.DataFrame(rows)[[*COLUMNS, "stated_decimals", "line"]]
     xy = np.array([point for plot in plots for point in plot.xy], dtype=float).reshape(-1, 2)
     reasons = np.array([plot.reason for plot in plots], dtype=object)
     said = (*remarks, *(remark for plot in plots for remark in plot.remarks))
-    return Plots(frame, geometries, reasons, said, header, header_crs(header, xy, where))
+    return Plots(frame, geometries, reasons, said, header, header_crs(header, xy, where), where)
+
+
+def _check_ways(plots: list[Plot]) -> None:
+    """Name plots whose number of points is stated in another way than most: a point may be missing there."""
+    ways = [plot.counted for plot in plots if plot.counted]
+    usual = "with" if 2 * ways.count("with") >= len(ways) else "without"
+    for plot in plots:
+        if plot.counted not in ("", usual):
+            plot.remark("txt.count_ways")
 
 
 def _area(plot: Plot) -> tuple[float, float]:
@@ -363,7 +382,7 @@ def _plot_lines(frame: gpd.GeoDataFrame) -> Iterable[str]:
 def _cell(value: object) -> str:
     """Give a text that cannot be taken for several cells or lines."""
     text = "" if value is None or value != value else str(value)  # noqa: PLR0124 - NaN is not itself
-    return re.sub(r"\s+", " ", re.sub("[,，]", "；", text)).strip().strip("@＠")
+    return re.sub(r"[\s\x00-\x1f\x7f-\x9f\ufeff]+", " ", re.sub("[,，]", "；", text)).strip(" @＠")
 
 
 def _area_text(stated: object, decimals: float, shape: shapely.Geometry) -> str:
@@ -375,7 +394,8 @@ def _area_text(stated: object, decimals: float, shape: shapely.Geometry) -> str:
 
 def _point_lines(shape: shapely.Geometry, kind: str) -> Iterable[str]:
     """Write points with their labels: a ring ends with the label that it began with."""
-    parts = shapely.get_rings(shape) if kind == "面" else shapely.get_parts(shape)
+    parts = shapely.get_parts(shape)
+    parts = shapely.get_rings(parts) if kind == "面" else parts
     label = 1
     for number, part in enumerate(parts, 1):
         xy = shapely.get_coordinates(part)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from math import hypot
+from typing import Literal
 
 import numpy as np
-import pandas as pd
 import shapely
-from numpy.typing import NDArray
 
 from geojw.errors import Fault
 from geojw.geodesy import Floats, Geometries
@@ -18,11 +19,16 @@ KINDS: Mapping[str, str] = {"面": "面", "线": "线", "点": "点", "polygon":
 """How the kind of a plot may be written."""
 
 _LEAST = {"面": 3, "线": 2, "点": 1}
+_MOST_RINGS = 2000
 
 
 @dataclass
 class Plot:
-    """One plot on its way: its header line, its points in the order of the text, and what is wrong with it."""
+    """
+    One plot on its way: its header line, its points in the order of the text, and what is wrong with it.
+
+    ``counted`` is whether its number of points was stated with the closing ones or without, where that can be told.
+    """
 
     where: str
     line: int
@@ -30,8 +36,17 @@ class Plot:
     labels: list[str] = field(default_factory=list)
     rings: list[int] = field(default_factory=list)
     xy: list[tuple[float, float]] = field(default_factory=list)
+    counted: Literal["", "with", "without"] = ""
     reason: Fault | None = None
     remarks: list[Fault] = field(default_factory=list)
+
+    def add(self, label: str, point: tuple[int, float, float], at: str, *, further: int) -> None:
+        """Take a point: its ring, east and north; further columns are not used."""
+        self.labels.append(label)
+        self.rings.append(point[0])
+        self.xy.append(point[1:])
+        if further:
+            self.remark("txt.point_extra", at)
 
     def refuse(self, key: str, where: str | None = None, **fields: object) -> None:
         """Keep the first reason why the plot cannot be built."""
@@ -61,40 +76,36 @@ def build(plot: Plot) -> tuple[str, shapely.Geometry | None]:
 
 def _parts(plot: Plot) -> list[Part]:
     """Sort the points into rings: by ring number, and anew where a ring has closed."""
-    numbers = np.array(plot.rings, dtype=np.int64)
-    xy = np.array(plot.xy, dtype=float).reshape(-1, 2)
-    labels = np.array(plot.labels, dtype=object)
-    runs = 1 + int(np.count_nonzero(np.diff(numbers))) if len(numbers) else 0
-    distinct = list(dict.fromkeys(plot.rings))
-    if runs > len(distinct):
+    rows: dict[int, list[int]] = {}
+    runs = 0
+    for at, ring in enumerate(plot.rings):
+        runs += at == 0 or ring != plot.rings[at - 1]
+        rows.setdefault(ring, []).append(at)
+    if runs > len(rows):
         plot.remark("txt.rings_interleaved")
     parts = []
-    for ring in distinct:
-        mine = np.flatnonzero(numbers == ring)
-        start = 0
-        for stop in _ends(xy[mine]):
-            rows = mine[start:stop]
-            parts.append(Part(ring, xy[rows], labels[rows]))
-            start = stop
-        if start and start < len(mine):
+    for ring, mine in rows.items():
+        stops = list(_stops([plot.xy[at] for at in mine]))
+        if len(stops) > 1:
             plot.remark("txt.ring_again", ring=ring)
-        if start < len(mine):
-            parts.append(Part(ring, xy[mine[start:]], labels[mine[start:]]))
+        for start, stop in pairwise([0, *stops]):
+            points = [plot.xy[at] for at in mine[start:stop]]
+            parts.append(Part(ring, np.array(points), [plot.labels[at] for at in mine[start:stop]]))
     return parts
 
 
-def _ends(xy: Floats) -> Iterable[int]:
-    """Give where a run of points has come back to its start (points that only repeat it belong to the ring)."""
-    start = 0
-    while start < len(xy):
-        back = np.flatnonzero((xy[start + _LEAST["面"] :] == xy[start]).all(axis=1))
-        if not len(back):
-            return
-        stop = start + _LEAST["面"] + int(back[0]) + 1
-        while stop < len(xy) and (xy[stop] == xy[start]).all():
-            stop += 1
-        yield stop
-        start = stop
+def _stops(xy: Sequence[tuple[float, float]]) -> Iterable[int]:
+    """Give where a run of points has come back to its start, with points that only repeat it, and its end."""
+    start, at = 0, 0
+    while at < len(xy):
+        at += 1
+        if at - start > _LEAST["面"] and xy[at - 1] == xy[start]:
+            while at < len(xy) and xy[at] == xy[start]:
+                at += 1
+            yield at
+            start = at
+    if start < len(xy):
+        yield len(xy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +114,7 @@ class Part:
 
     ring: int
     xy: Floats
-    labels: NDArray[np.object_]
+    labels: list[str]
 
     @property
     def closed(self) -> bool:
@@ -133,9 +144,11 @@ def _check_count(plot: Plot, parts: Sequence[Part], kind: str) -> None:
         return
     closed = sum(part.closed for part in parts)
     whole = len(plot.xy) + (len(parts) - closed if kind == "面" else 0)
-    if int(text) in (len(plot.xy), len(plot.xy) - closed, whole):
+    if closed and int(text) in (whole, len(plot.xy) - closed):
+        plot.counted = "with" if int(text) == whole else "without"
+    elif int(text) in (len(plot.xy), whole):
         return
-    if kind == "面" and int(text) > whole and closed < len(parts):
+    elif kind == "面" and int(text) > whole and closed < len(parts):
         plot.refuse("txt.truncated", stated=text, found=len(plot.xy))
     else:
         plot.remark("txt.count", stated=text, found=len(plot.xy))
@@ -161,39 +174,47 @@ def _geometry(plot: Plot, parts: Sequence[Part], kind: str) -> shapely.Geometry 
 def _check_part(plot: Plot, part: Part, kind: str) -> None:
     """Say what is odd about a ring or line; refuse one that has too few places."""
     at = f"{plot.where}, {part.ring}"
-    if len(np.unique(part.xy, axis=0)) < _LEAST[kind]:
+    places = list(map(tuple, part.xy.tolist()))
+    if len(set(places)) < _LEAST[kind]:
         plot.refuse("txt.ring_short", at, least=_LEAST[kind])
         return
-    repeated = int((np.diff(part.xy, axis=0) == 0.0).all(axis=1).sum())
+    repeated = sum(a == b for a, b in pairwise(places))
     if repeated:
         plot.remark("txt.repeated", at, n=repeated)
-    labels = part.labels[:-1] if part.closed else part.labels
     if kind == "面" and not part.closed:
-        gap_m = float(np.hypot(*(part.xy[0] - part.xy[-1])))
-        plot.remark("txt.ring_open", at, gap=f"{gap_m:.3f}")
-    twice = pd.Index(labels).duplicated()
-    if twice.any():
-        plot.remark("txt.label_twice", at, label=str(labels[twice][0])[:20])
+        (x0, y0), (x1, y1) = places[0], places[-1]
+        plot.remark("txt.ring_open", at, gap=f"{hypot(x1 - x0, y1 - y0):.3f}")
+    first: dict[str, tuple[float, ...]] = {}
+    twice = [label for label, place in zip(part.labels, places, strict=True) if first.setdefault(label, place) != place]
+    if twice:
+        plot.remark("txt.label_twice", at, label=twice[0][:20])
 
 
 def _area_of(plot: Plot, rings: Geometries) -> shapely.Geometry | None:
     """Make one area of rings: those at even depth are outlines, those at odd depth holes of the ring around them."""
+    if len(rings) == 1:
+        alone: shapely.Geometry = rings[0]
+        return alone
+    if len(rings) > _MOST_RINGS:
+        plot.refuse("txt.rings_many", n=len(rings), most=_MOST_RINGS)
+        return None
     size = shapely.area(rings)
     inner, outer = shapely.STRtree(rings).query(shapely.point_on_surface(rings), predicate="within")
     real = size[outer] > size[inner]
     inner, outer = inner[real], outer[real]
     depth = np.bincount(inner, minlength=len(rings))
-    holes: dict[int, list[int]] = {int(at): [] for at in np.flatnonzero(depth % 2 == 0)}
-    for at in np.flatnonzero(depth % 2 == 1):
-        around = outer[inner == at]
-        closest = around[depth[around] == depth[at] - 1]
-        if len(closest) != 1:  # rings that cross have no order
-            plot.refuse("txt.rings_cross", why="")
-            return None
-        holes[int(closest[0])].append(int(at))
+    hole = depth % 2 == 1
+    parent = hole[inner] & (depth[outer] == depth[inner] - 1)
+    inner, outer = inner[parent], outer[parent]
+    if (np.bincount(inner, minlength=len(rings))[hole] != 1).any():  # rings that cross have no order
+        plot.refuse("txt.rings_cross", why="")
+        return None
+    holes: dict[int, list[int]] = {int(at): [] for at in np.flatnonzero(~hole)}
+    for at, around in zip(inner.tolist(), outer.tolist(), strict=True):
+        holes[around].append(at)
     areas = [shapely.Polygon(rings[shell].exterior, [rings[at].exterior for at in own]) for shell, own in holes.items()]
     area = areas[0] if len(areas) == 1 else shapely.MultiPolygon(areas)
-    if len(rings) > 1 and shapely.is_valid(rings).all() and not shapely.is_valid(area):
+    if shapely.is_valid(rings).all() and not shapely.is_valid(area):
         plot.refuse("txt.rings_cross", why=shapely.is_valid_reason(area))
         return None
     if len(areas) > 1:

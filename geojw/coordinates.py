@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pyproj import CRS
 
 from geojw.datums import GEOGRAPHIC, HALF_TURN, QUARTER_TURN, SHIFT_M, Stated, grids, mixed_fault, recognise, sizes
@@ -177,8 +178,9 @@ def settle(stated: Stated | None, asked: str | None, xy: Floats, extent: Extent 
     Raises
     ------
     CRSError
-        Nothing is stated (the candidates follow, with their evidence), the datum is refused, the coordinates are of
-        several kinds, or they contradict what is stated.
+        Nothing is stated (the candidates follow, with their evidence), the datum is refused, no kind of coordinates
+        makes up most rows, or most contradict what is stated. Fewer rows of another kind are a remark: read in the CRS
+        that is stated they lie far away, and are rejected one by one.
     """
     remarks: list[Fault] = []
     chosen = stated
@@ -191,13 +193,29 @@ def settle(stated: Stated | None, asked: str | None, xy: Floats, extent: Extent 
         raise CRSError(_unstated(xy, extent, where))
     if chosen.crs is None or chosen.faults:
         raise CRSError(chosen.faults or _unstated(xy, extent, where))
-    labels = np.unique(sizes(xy))
-    if len(labels[labels >= 0]) > 1:
-        raise CRSError([mixed_fault(xy, where)])
     remarks += chosen.remarks
-    if extent is not None and len(labels[labels >= 0]):
-        remarks += _check_place(chosen, xy, extent, where)
+    rows = sizes(xy)
+    usual, odd = _usual(rows) if _size_tells(chosen.crs) else (rows >= 0, 0)
+    if odd and 2 * int(usual.sum()) <= int((rows >= 0).sum()):
+        raise CRSError([mixed_fault(xy, where)])
+    if odd:
+        remarks.append(Fault("coords.mixed_rows", where, {"n": odd, **mixed_fault(xy, where).fields}))
+    if extent is not None and usual.any():
+        remarks += _check_place(chosen, xy[usual], extent, where)
     return Settled(chosen.crs, chosen.code, tuple(remarks))
+
+
+def _usual(rows: NDArray[np.int64]) -> tuple[NDArray[np.bool_], int]:
+    """Tell the rows of the commonest size, and how many are of another."""
+    known, counts = np.unique(rows[rows >= 0], return_counts=True)
+    if not len(known):
+        return np.zeros(len(rows), dtype=bool), 0
+    return rows == known[np.argmax(counts)], int(counts.sum() - counts.max())
+
+
+def _size_tells(crs: CRS) -> bool:
+    """Whether numbers in a CRS have one size: not where its origin lies inside the area, as in an analysis CRS."""
+    return bool(crs.is_geographic) or _easting_m(crs) != 0.0
 
 
 def _same(one: Stated, other: Stated) -> bool:
@@ -241,7 +259,12 @@ def _check_place(chosen: Stated, xy: Floats, extent: Extent, where: str) -> list
 
 def _kind(crs: CRS | None) -> tuple[bool, int]:
     """Give what the size of coordinates depends on: degrees or metres, and the millions of the false easting."""
-    if crs is None or not crs.is_projected or crs.coordinate_operation is None:
+    if crs is None or not crs.is_projected:
         return True, 0
-    eastings = [p.value for p in crs.coordinate_operation.params if p.name == "False easting"]
-    return False, int(float(eastings[0]) // SHIFT_M) if eastings else 0
+    return False, int(_easting_m(crs) // SHIFT_M)
+
+
+def _easting_m(crs: CRS) -> float:
+    """Give the false easting in m, 0 where there is none."""
+    facts = crs.coordinate_operation.params if crs.coordinate_operation is not None else ()
+    return next((float(p.value) * p.unit_conversion_factor for p in facts if p.name == "False easting"), 0.0)

@@ -15,12 +15,18 @@ from geojw.geodesy import AnalysisCRS, Floats, Geometries, reproject
 from geojw.transformations import unshifted
 
 _MOST_SITES = 60
-_SPOTS = 24
+_SPOTS = 16
 """Points taken along the outline of a site, equally far apart."""
 
-_RINGS = (0.6, 0.8, 1.0, 1.2, 1.4)
-_DIRECTIONS = 24
-"""Decoys: moves of about the same length in other directions, which mean nothing."""
+_DECOYS = (300, 10_000)
+_TRIES = 300_000
+"""Decoys are moves of like length in all directions, which mean nothing: the fewer the points, the more are tried."""
+
+_AT_ONCE = 50_000
+
+_ANNULUS = (0.4, 1.6)
+_ALIKE = 0.2
+"""As shares of the meant move's length: how long decoys are, and how close to a meant one they would nearly be it."""
 
 _LEAST_FIT = 0.6
 _LEAST_LEAD = 0.25
@@ -54,11 +60,11 @@ def suspect(
     Warn where sites would follow the edges of a layer much better with a map service's offset undone.
 
     For each layer and offset, the share of the sites' outlines that lies on an edge of the layer (within the
-    uncertainty of the offset and the layer's accuracy) is taken as given, with the offset undone, and after each of
-    about a hundred decoy moves of like length. The warning is given only if at least 0.6 of the outlines lie on edges
-    with the offset undone, and that is at least 0.25 more than as given and than after every decoy. If sites have
-    nothing to do with the layer, undoing the offset is one more such move, and the chance that it beats all others is
-    below 1 %, before the 0.6 and the 0.25 are asked for.
+    uncertainty of the offset and the layer's accuracy) is taken as given, with the offset undone, and after decoy moves
+    of like length: 300 for many sites, 10,000 for one. The warning is given only if at least 0.6 of the outlines lie
+    on edges with the offset undone, and that is at least 0.25 more than as given and than after every decoy. If sites
+    have nothing to do with the layer, undoing the offset is one more such move, and the chance that it beats them all
+    is one in so many, before the 0.6 and the 0.25 are asked for.
 
     It stays silent where it cannot tell: sites that are points or follow no layer, layers so dense that every move
     fits, layers that repeat themselves at that distance, and places without an offset.
@@ -138,7 +144,8 @@ def _edges(geometries: Geometries, spots: Floats, reach_m: float) -> Geometries:
     window = shapely.box(*(spots.min(axis=0) - reach_m), *(spots.max(axis=0) + reach_m))
     lines = lines[shapely.intersects(shapely.box(*shapely.bounds(lines).T), window)]
     areas = shapely.get_dimensions(lines) > 1
-    parts = shapely.get_parts(np.concatenate([shapely.get_rings(lines[areas]), shapely.get_parts(lines[~areas])]))
+    rings = shapely.get_rings(shapely.get_parts(lines[areas]))
+    parts = np.concatenate([rings, shapely.get_parts(lines[~areas])])
     xy, part = shapely.get_coordinates(parts, return_index=True)
     joined = part[1:] == part[:-1]
     edges = np.asarray(shapely.linestrings(np.stack([xy[:-1][joined], xy[1:][joined]], axis=1)), dtype=object)
@@ -155,22 +162,31 @@ def _lead(
     undone, given = _fit(spots + move, tree, tolerance_m), _fit(spots, tree, tolerance_m)
     if undone < _LEAST_FIT or undone - given < _LEAST_LEAD:
         return None
-    for decoy in _decoys(move.mean(axis=0), tolerance_m, [one.mean(axis=0) for one in meant]):
-        if undone - _fit(spots + decoy, tree, tolerance_m) < _LEAST_LEAD:
+    decoys = _decoys(move.mean(axis=0), len(spots), [one.mean(axis=0) for one in meant])
+    for some in np.array_split(decoys, 1 + len(decoys) * len(spots) // _AT_ONCE):
+        places = (spots[None, :, :] + some[:, None, :]).reshape(-1, 2)
+        if undone - _near(places, tree, tolerance_m).reshape(len(some), -1).mean(axis=1).max(initial=0.0) < _LEAST_LEAD:
             return None
     return undone, given
 
 
-def _decoys(move: Floats, tolerance_m: float, meant: list[Floats]) -> Floats:
-    """Give moves of like length in all directions, except those so close to a meant one that they nearly are it."""
-    angle = np.arctan2(move[1], move[0]) + 2.0 * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS
-    length_m = np.hypot(*move) * np.array(_RINGS)
-    decoys = np.stack([np.outer(length_m, np.cos(angle)).ravel(), np.outer(length_m, np.sin(angle)).ravel()], axis=1)
-    away_m = np.min([np.hypot(*(decoys - one).T) for one in meant], axis=0)
-    return np.asarray(decoys[away_m > 4.0 * tolerance_m])
+def _decoys(move: Floats, spots: int, meant: list[Floats]) -> Floats:
+    """Spread moves evenly over a ring around nothing (a sunflower's spiral), none nearly a meant one."""
+    count = int(np.clip(_TRIES // spots, *_DECOYS))
+    low, high = np.square(_ANNULUS)
+    radius_m = np.hypot(*move) * np.sqrt(low + (high - low) * (np.arange(count) + 0.5) / count)
+    angle = np.arange(count) * np.pi * (3.0 - np.sqrt(5.0))
+    decoys = np.column_stack([radius_m * np.cos(angle), radius_m * np.sin(angle)])
+    away = np.min([np.hypot(*(decoys - one).T) / np.hypot(*one) for one in meant], axis=0)
+    return np.asarray(decoys[away > _ALIKE])
 
 
 def _fit(points: Floats, tree: shapely.STRtree, tolerance_m: float) -> float:
     """Give the share of points within the tolerance of an edge."""
-    near: NDArray[np.int64] = tree.query(shapely.points(points), predicate="dwithin", distance=tolerance_m)[0]
-    return len(np.unique(near)) / len(points)
+    return float(_near(points, tree, tolerance_m).mean())
+
+
+def _near(points: Floats, tree: shapely.STRtree, tolerance_m: float) -> NDArray[np.bool_]:
+    near = np.zeros(len(points), dtype=bool)
+    near[tree.query(shapely.points(points), predicate="dwithin", distance=tolerance_m)[0]] = True
+    return near

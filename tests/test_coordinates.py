@@ -23,7 +23,7 @@ from geojw.datums import (
     sizes,
 )
 from geojw.errors import CRSError
-from geojw.geodesy import AnalysisCRS
+from geojw.geodesy import AnalysisCRS, reproject
 
 CENTRE = (106.32, 29.50)
 ANALYSIS = AnalysisCRS(*CENTRE)
@@ -95,6 +95,23 @@ def test_a_cgcs2000_grid_of_its_own_meridian_keeps_its_parameters() -> None:
     assert stated.faults == ()
     assert stated.crs is not None
     assert stated.crs.coordinate_operation.params[1].value == 106.5
+
+
+@pytest.mark.parametrize(
+    ("plain", "other"),
+    [
+        ('"Scale_Factor",1.0', '"Scale_Factor",0.9996'),
+        ('"Latitude_Of_Origin",0.0', '"Latitude_Of_Origin",29.0'),
+        ('"False_Northing",0.0', '"False_Northing",-3000000.0'),
+        ('UNIT["Meter",1.0]', 'UNIT["Kilometer",1000.0]'),
+    ],
+)
+def test_a_grid_that_only_looks_like_the_standard_one_is_not_taken_for_it(plain: str, other: str) -> None:
+    stated = recognise(esri("CGCS2000_3_Degree_GK_CM_105E", 500000.0, 105.0).replace(plain, other), "x.prj")
+    assert (stated.code, stated.datum) == ("", "cgcs2000")
+    assert stated.crs is not None
+    at = np.array([[500_000.0, 3_265_000.0]])
+    assert np.abs(reproject(at, stated.crs.to_wkt(), GEOGRAPHIC) - reproject(at, "EPSG:4544", GEOGRAPHIC)).max() > 0.01
 
 
 @pytest.mark.parametrize(
@@ -359,7 +376,7 @@ def test_another_meridian_is_a_remark_since_the_file_may_lie_there() -> None:
     settled = settle(recognise("EPSG:4545", "x"), None, placed("EPSG:4544"), EXTENT, "x")
     assert [fault.key for fault in settled.remarks] == ["coords.elsewhere_but"]
     assert "EPSG:4544" in settled.remarks[0].text("zh")
-    far = settle(recognise("EPSG:4490", "x"), None, LONLAT + [10.0, 0.0], EXTENT, "x")
+    far = settle(recognise("EPSG:4490", "x"), None, LONLAT + np.array([10.0, 0.0]), EXTENT, "x")
     assert [fault.key for fault in far.remarks] == ["coords.elsewhere"]
 
 
@@ -369,6 +386,21 @@ def test_a_file_of_several_kinds_of_coordinates_is_refused() -> None:
         with pytest.raises(CRSError) as error:
             settle(None, asked, both, EXTENT, "x")
         assert keys(error.value) == ["coords.mixed"]
+
+
+@pytest.mark.parametrize("odd", [[0.0, 0.0], [106.3, 29.5], [35_624_000.0, 3_265_000.0], [3_265_000.0, 624_000.0]])
+def test_a_few_rows_of_another_kind_are_said_and_lie_far_away(odd: list[float]) -> None:
+    rows = np.concatenate([placed("EPSG:4544"), [odd]])
+    settled = settle(recognise("EPSG:4544", "x"), None, rows, EXTENT, "x")
+    assert [(fault.key, fault.fields["n"]) for fault in settled.remarks] == [("coords.mixed_rows", 1)]
+    assert EXTENT.distance_m(np.array([odd]), settled.crs) > 2e6  # intake rejects them one by one
+
+
+def test_size_tells_nothing_around_an_origin() -> None:
+    """In the analysis CRS itself a site near the centre has numbers as small as degrees."""
+    rows = np.array([[10.0, 20.0], [5000.0, 7000.0], [-3.0, 4.0], [6000.0, -90.0]])
+    settled = settle(recognise(ANALYSIS.crs.to_wkt(), "x"), None, rows, EXTENT, "x")
+    assert settled.remarks == ()
 
 
 def test_without_a_zone_nothing_is_held_against_it() -> None:
@@ -390,9 +422,11 @@ def test_any_numbers_give_a_crs_or_a_named_error(rows: list[tuple[float, float]]
     try:
         settled = settle(recognise(code, "x") if code else None, None, xy, EXTENT, "x")
     except CRSError as error:
-        assert all(fault.text(lang) for fault in error.faults for lang in ("zh", "en"))
+        told = [fault.text(lang) for fault in error.faults for lang in ("zh", "en")]
     else:
+        told = [settled.code]
         assert settled.crs == CRS(code)
+    assert all(told)
 
 
 @given(st.data())
