@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -20,7 +21,8 @@ from geojw.errors import Fault, SitesError
 from geojw.safety import Limits, Member, short
 
 READ_ERRORS = (
-    DataSourceError, DataLayerError, FileCRSError, UnicodeDecodeError, pa.ArrowException, NotImplementedError, OSError, MemoryError,
+    DataSourceError, DataLayerError, FileCRSError, UnicodeDecodeError, pa.ArrowException, NotImplementedError, OSError,
+    MemoryError,
 )  # fmt: skip
 """What the readers raise for a file that they cannot read."""
 
@@ -67,7 +69,7 @@ def deliver(path: Path, table: str | None, asked: str | None, limits: Limits, fo
     path = safety.local_file(path)
     safety.check_size(path, limits)
     hashes = safety.hashes_of(path)
-    ask = Ask(path, path.name, table, asked, limits, folder)
+    ask = Ask(_plainly_named(path, folder), path.name, table, asked, limits, folder)
     suffix = path.suffix.lower()
     _check_head(path, suffix)
     with warnings.catch_warnings(record=True) as caught:
@@ -82,6 +84,19 @@ def deliver(path: Path, table: str | None, asked: str | None, limits: Limits, fo
         raise SitesError([Fault("file_changing", ask.name)])
     remarks = found.remarks + tuple(Fault("reader_says", ask.name, {"text": text}) for text in said[:20])
     return replace(found, rows=rows, remarks=remarks, hashes=hashes)
+
+
+def _plainly_named(path: Path, folder: Path) -> Path:
+    """Give a path without the marks by which the reader would look into archives; what has them is linked or copied."""
+    if not set("!?#") & set(str(path)):
+        return path
+    target = folder / "named"
+    target.mkdir()
+    if path.is_dir():
+        return Path(shutil.copytree(path, target / "sites.gdb"))
+    for part in safety.parts_of(path):
+        shutil.copyfile(part, target / ("sites" + part.name.removeprefix(path.stem).lower()))
+    return target / ("sites" + path.suffix.lower())
 
 
 def _check_head(path: Path, suffix: str) -> None:

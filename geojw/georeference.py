@@ -186,19 +186,14 @@ def _target(way: Way, where: str) -> CRS:
 
 
 def _probe(xy: Floats, crs: CRS | None) -> Floats:
-    """
-    Give positions of a file: all if they are of several sizes, else some from all over it.
-
-    In a CRS whose origin lies inside its area, metres may be as small as degrees: there size tells nothing.
-    """
+    """Give positions of a file: all if their sizes tell that they are of several kinds, else some from all over it."""
     labels = sizes(xy) if len(xy) else np.zeros(0, np.int64)
-    known, counts = np.unique(labels[labels >= 0], return_counts=True)
-    if len(known) > 1:
-        return xy[labels == known[np.argmax(counts)]] if _has_origin_inside(crs) else xy
-    return xy if len(xy) <= PROBED else xy[np.linspace(0, len(xy) - 1, PROBED).astype(np.int64)]
+    mixed = len(np.unique(labels[labels >= 0])) > 1 and not _has_origin_inside(crs)
+    return xy if mixed or len(xy) <= PROBED else xy[np.linspace(0, len(xy) - 1, PROBED).astype(np.int64)]
 
 
 def _has_origin_inside(crs: CRS | None) -> bool:
+    """Whether metres may be as small as degrees, so that size tells nothing."""
     if crs is None or not crs.is_projected or crs.coordinate_operation is None:
         return False
     return all(not p.value for p in crs.coordinate_operation.params if p.name == "False easting")

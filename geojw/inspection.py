@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pyarrow as pa
 import shapely
 from pyarrow import compute
 
+from geojw.answers import LayerData
 from geojw.boundary_points import Plots
 from geojw.cleaned import write_cleaned
 from geojw.coordinates import Extent
@@ -225,7 +227,7 @@ def inspect(path: str | Path, zone: Zone, lang: str, **asked: Any) -> Inspection
         out.extent = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
     out.kinds.update({"rejected": out.rejected_count} if out.rejected_count else {})
     out.stated_areas = _stated_areas(file, zone)
-    out.remarks += offset_warnings(files, zone, layers=zone.pack.layers)
+    out.remarks += offset_warnings(files, zone, _layers(zone), lang)
     return out
 
 
@@ -319,7 +321,15 @@ def _stated_areas(file: SiteFile, zone: Zone) -> list[dict[str, Any]]:
     ]
 
 
-def offset_warnings(files: SiteFiles, zone: Zone, layers: Mapping[str, object]) -> list[Fault]:
+def _layers(zone: Zone) -> dict[str, LayerData]:
+    """Read every layer that can be read."""
+    for name in zone.pack.layers:
+        with suppress(LayerError):  # `geojw check` says what is wrong with it
+            zone.layer(name)
+    return zone.layers_read()
+
+
+def offset_warnings(files: SiteFiles, zone: Zone, layers: Mapping[str, LayerData], lang: str) -> list[Fault]:
     """
     Warn where the sites of a file look as if a map service's offset were in them.
 
@@ -330,21 +340,20 @@ def offset_warnings(files: SiteFiles, zone: Zone, layers: Mapping[str, object]) 
     zone
         The zone.
     layers
-        The ids of the layers whose edges they might follow; those that cannot be read are passed over.
+        The layers whose edges they might follow.
+    lang
+        Of the layers' titles.
     """
-    references = {}
-    for name in layers:
-        try:
-            data = zone.layer(name)
-        except LayerError:
-            continue
-        row = zone.pack.layers[name]
-        references[row.title.zh] = Reference(data.index.geometries, row.accuracy_m)
+    rows = {name: zone.pack.layers[name] for name in layers}
+    references = {
+        rows[name].title.in_(lang): Reference(data.index.geometries, rows[name].accuracy_m)
+        for name, data in layers.items()
+    }
     out: list[Fault] = []
     for file in files.files:
         if file.place.move is None and len(file.ids):
-            rows = np.unique(np.linspace(0, len(file.ids) - 1, SUSPECTS).astype(np.int64))
-            frame = file.read(rows)
+            some = np.unique(np.linspace(0, len(file.ids) - 1, SUSPECTS).astype(np.int64))
+            frame = file.read(some)
             shapes, _ = in_analysis(np.asarray(frame.geometry.values, dtype=object), file.crs, zone.analysis)
             out += suspect(shapes[~shapely.is_empty(shapes)], references, zone.analysis, file.path.name)
     return out

@@ -20,6 +20,7 @@ from geojw.access_list import EFFECTS, FALSE, match_features
 from geojw.answers import SLIVER_SHARE, LayerData
 from geojw.catalogue import Audience
 from geojw.errors import Fault, LayerError, OutputError
+from geojw.inspection import offset_warnings
 from geojw.intake import SiteFiles, place
 from geojw.pack import Pack
 from geojw.screening import Screening
@@ -253,6 +254,7 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
             output.add(part, zone.layers_read(), only_not_clear=only)
             if options.with_map and not summary.large:
                 parts.append(part)
+        summary.remarks += offset_warnings(files, zone, zone.layers_read(), options.lang)
         page = None
         if options.with_map and not summary.large:
             progress("drawing", summary.screened, summary.read)

@@ -247,7 +247,10 @@ def _vector(ask: Ask, driver: str, kind: str, found: Encoding) -> tuple[Delivery
     names = [str(name) for name, shape in layers if shape is not None]
     table = text_tables.choose(names, ask.table, ask.name)
     coded = found.name if driver == "ESRI Shapefile" else None
-    info = pyogrio.read_info(ask.path, layer=table, encoding=coded, force_feature_count=True)
+    try:
+        info = pyogrio.read_info(ask.path, layer=table, encoding=coded, force_feature_count=True)
+    except UnboundLocalError:  # pyogrio stumbles over a CRS that GDAL cannot write down
+        raise SitesError([Fault("crs_broken", ask.name)]) from None
     if info["driver"] != driver or info["driver"] not in DRIVERS:
         raise SitesError([Fault("format_differs", ask.name, {"format": kind})])
     count = int(info["features"])
