@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import shapely
-from pyproj import CRS
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
 
 from geojw import encoding
 from geojw.control_points import fit_control, read_control
@@ -129,6 +130,8 @@ def settled(stated: Stated | None, way: Way, xy: Floats, where: str) -> Georefer
     if not ways:
         used = recognise(way.crs, "--crs") if way.crs else stated
         probe = _probe(xy, None if used is None else used.crs)
+        if used is not None and used.crs is not None and not used.faults:
+            _check_usable(used.crs, where)
         found = settle(stated, way.crs, probe, way.extent, where)
         return Georeference(found.crs, found.code, found.remarks)
     if way.datum is not None:
@@ -144,6 +147,14 @@ def settled(stated: Stated | None, way: Way, xy: Floats, where: str) -> Georefer
     found = settle(recognise(moved.crs.to_wkt(), where), None, reached, way.extent, where)
     degrees = bool(len(probe)) and bool((np.abs(probe) <= HALF_TURN).all())
     return Georeference(found.crs, found.code, (*moved.remarks, *found.remarks), move, degrees)
+
+
+def _check_usable(crs: CRS, where: str) -> None:
+    """Refuse a CRS that can be read but leads nowhere: PROJ finds that out only when it is to be used."""
+    try:
+        Transformer.from_crs(crs, GEOGRAPHIC, always_xy=True)
+    except ProjError:
+        raise CRSError([Fault("crs_unusable", where, {"crs": crs.name})]) from None
 
 
 def _offset(stated: Stated | None, way: Way, where: str) -> tuple[CRS, Callable[[Geometries], Moved]]:

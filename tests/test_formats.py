@@ -145,6 +145,20 @@ def test_prj_that_says_nothing(tmp_path: Path) -> None:
     assert "prj_unreadable" in [fault.key for fault in files.remarks]
 
 
+def test_crs_that_leads_nowhere(tmp_path: Path) -> None:
+    """A .prj that PROJ reads as a CRS but cannot use is refused by name, in every place where it stumbles."""
+    path = samples.shapefile(tmp_path)
+    text = path.with_suffix(".prj").read_text()
+    for old, new in (("298.257", "-1e308"), ("6378137", "0"), ("Greenwich", "\\xff"), ("0.0174532", "1e400")):
+        path.with_suffix(".prj").write_text(text.replace(old, new))
+        try:
+            sites = read_sites(path)
+        except geojw.SitesError as error:
+            assert error.faults  # noqa: PT017 - either is right
+        else:
+            assert len(sites) + len(sites.rejected) == 2
+
+
 def test_shapefile_without_dbf_or_shx(tmp_path: Path) -> None:
     files, sites = read(samples.shapefile(tmp_path, without=(".shx", ".dbf")))
     assert {"dbf_missing", "shx_missing", "own_ids"} <= {fault.key for fault in files.remarks}
