@@ -14,6 +14,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from geojw.catalogue import ROW, Attribute, Basis, Day, Flag, Positive, Words, Words2
+from geojw.wording import by_kind
 
 Effect = Literal["prohibit", "approval", "condition", "supervise", "inform"]
 EFFECTS: tuple[str, ...] = ("clear", "inform", "supervise", "condition", "approval", "prohibit")
@@ -136,6 +137,17 @@ def text_of(value: object) -> str:
         value = int(value) if np.isfinite(value) and float(value).is_integer() else value
     text = str(value).strip()
     return "" if text in _MISSING else text
+
+
+def texts(cells: pd.Series) -> NDArray[np.object_]:
+    """Give a column as `text_of` gives each cell."""
+    if isinstance(cells.dtype, pd.StringDtype):  # nothing but texts: trimmed as a whole
+        trimmed = cells.fillna("").str.strip()
+        return trimmed.where(~trimmed.isin(_MISSING), "").to_numpy(dtype=object)
+    if pd.api.types.is_float_dtype(cells.dtype) or pd.api.types.is_integer_dtype(cells.dtype):
+        codes, unique = pd.factorize(cells, use_na_sentinel=False)
+        return np.array([text_of(cell) for cell in unique], dtype=object)[codes] if len(cells) else np.zeros(0, object)
+    return np.array([text_of(cell) for cell in cells], dtype=object)
 
 
 def listed(value: str, patterns: Iterable[str]) -> bool:
@@ -262,7 +274,7 @@ def match_sites(
     for key in sorted(wanted):
         one = match_attribute(sites, key, wanted[key], specs.get(key, _PLAIN))
         unknown = one == UNKNOWN
-        missing[unknown] = [f"{old};{key}" if old else key for old in missing[unknown]]
+        missing[unknown] = by_kind(lambda old, key=key: f"{old};{key}" if old else key, missing[unknown])
         answer = np.minimum(answer, one)
     missing[answer != UNKNOWN] = ""
     return answer, missing

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -46,12 +46,15 @@ class Shapes:
         Area in m², length in m, or 1.
     many
         Whether so many are measured in all that compiled code pays: figures are the same to 1e-6 m².
+    whole
+        The sites that these were taken from, and where they stand among them: they are taken apart only once.
     """
 
     geometries: Geometries
     dimension: Ints
     size: Floats
     many: bool = False
+    whole: tuple[Shapes, Ints] | None = None
 
     @classmethod
     def of(cls, geometries: Geometries, *, many: bool = False) -> Shapes:
@@ -61,18 +64,63 @@ class Shapes:
 
     def take(self, rows: Ints) -> Shapes:
         """Give some of them."""
-        return Shapes(self.geometries[rows], self.dimension[rows], self.size[rows], self.many)
+        whole = (self, rows) if self.whole is None else (self.whole[0], self.whole[1][rows])
+        return Shapes(self.geometries[rows], self.dimension[rows], self.size[rows], self.many, whole)
+
+    def parts(self) -> list[Part]:
+        """Give them by dimension, as compiled code takes them."""
+        base, places = (self, np.arange(len(self))) if self.whole is None else self.whole
+        edges, place = base._apart  # noqa: SLF001 - of this class
+        out = []
+        for dimension in edges:
+            rows = np.flatnonzero(self.dimension == dimension)
+            if rows.size:
+                out.append(Part(dimension, rows, edges[dimension], place[places[rows]], self.size[rows]))
+        return out
 
     @cached_property
-    def edges(self) -> dict[int, tuple[Ints, Edges]]:
-        """Their edges by dimension, with the positions of those that have it: for compiled code."""
+    def _apart(self) -> tuple[dict[int, Edges], Ints]:
         from geojw.grid import edges_of  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
-        rows = {dimension: np.flatnonzero(self.dimension == dimension) for dimension in (AREA, LINE, POINT)}
-        return {d: (some, edges_of(self.geometries[some])) for d, some in rows.items() if some.size}
+        edges, place = {}, np.zeros(len(self), dtype=np.int64)
+        for dimension in (AREA, LINE, POINT):
+            rows = np.flatnonzero(self.dimension == dimension)
+            if rows.size:
+                edges[dimension], place[rows] = edges_of(self.geometries[rows]), np.arange(len(rows))
+        return edges, place
 
     def __len__(self) -> int:
         return len(self.geometries)
+
+
+class Part(NamedTuple):
+    """
+    Sites of one dimension, for compiled code.
+
+    Parameters
+    ----------
+    dimension
+        2, 1 or 0.
+    rows
+        Their positions among the shapes.
+    edges
+        Of these and perhaps of other sites.
+    place
+        Where each stands among the owners of the edges.
+    size
+        Area in m², length in m, or 1.
+    """
+
+    dimension: int
+    rows: Ints
+    edges: Edges
+    place: Ints
+    size: Floats
+
+    @property
+    def is_of_one_piece(self) -> bool:
+        """Whether each point site is one point: compiled code knows no others."""
+        return self.dimension != POINT or bool(np.all(np.diff(self.edges.start) == 1))
 
 
 def size_of(geometries: Geometries, dimension: Ints) -> Floats:
@@ -256,6 +304,11 @@ def in_threads(work: Callable[[slice], None], cuts: Sequence[int], workers: int)
     with ThreadPoolExecutor(workers) as pool:
         for future in [pool.submit(work, part) for part in slices]:
             future.result()
+
+
+def even_cuts(count: int, slices: int) -> list[int]:
+    """Give where to cut so many things into slices of about one size, for `in_threads`."""
+    return [int(cut) for cut in np.linspace(0, count, min(slices, max(count, 1)) + 1, dtype=int)]
 
 
 def default_workers() -> int:

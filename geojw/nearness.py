@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
-from geojw.index import AREA, POINT, Selection, Shapes, in_threads, runs, size_of
+from geojw.index import AREA, Selection, Shapes, even_cuts, in_threads, runs, size_of
 from geojw.overlay import grouped_union, intersections
 from geojw.pieces import Ints
 
@@ -81,8 +81,7 @@ def nearest(shapes: Shapes, selection: Selection, analysis: AnalysisCRS, workers
                 _keep_nearest(out, shapes.geometries[some], some, targets, analysis)
 
     selection.facets  # noqa: B018 - made here, not by two threads at once
-    cuts = np.linspace(0, n, min(8 * workers, n) + 1, dtype=int)
-    in_threads(find, [int(cut) for cut in cuts], workers)
+    in_threads(find, even_cuts(n, 8 * workers), workers)
     return out
 
 
@@ -114,25 +113,20 @@ def _compiled_nearest(
     with selection.layer.lock:
         grid = selection.layer.grid
     distortion = analysis.distortion(shapes.geometries)
-    for dimension, (rows, edges) in shapes.edges.items():
-        site, feature, start, end = nearest_candidates(
-            dimension, edges, grid, selection.kept, distortion[rows], workers
-        )
-        cuts = [int(cut) for cut in np.linspace(0, len(rows), 4 * workers + 1, dtype=int)]
-        bounds = dict(zip(cuts, np.searchsorted(site, cuts), strict=True))
+    for part in shapes.parts():
+        site, feature, start, end = nearest_candidates(part, grid, selection.kept, distortion[part.rows], workers)
+        begins = np.append(np.flatnonzero(np.diff(site, prepend=-1)), len(site))
 
-        def keep(part: slice) -> None:
-            some = slice(bounds[part.start], bounds[part.stop])  # noqa: B023 - run before the loop goes on
-            _keep_first(out, rows[site[some]], feature[some], start[some], end[some], analysis)  # noqa: B023
+        def keep(some: slice) -> None:
+            mine = slice(begins[some.start], begins[some.stop])  # noqa: B023 - run before the loop goes on
+            _keep_first(out, site[mine], feature[mine], start[mine], end[mine], analysis)  # noqa: B023
 
-        in_threads(keep, cuts, workers)
+        in_threads(keep, even_cuts(len(begins) - 1, 4 * workers), workers)
     return out
 
 
-def _keep_first(
-    out: Nearest, row: Ints, feature: Ints, start: Floats, end: Floats, analysis: AnalysisCRS
-) -> None:
-    """Measure candidates on the ellipsoid and write the nearest of each site, of equally near ones the first feature."""
+def _keep_first(out: Nearest, row: Ints, feature: Ints, start: Floats, end: Floats, analysis: AnalysisCRS) -> None:
+    """Measure candidates on the ellipsoid; write the nearest of each site, of equally near ones the first feature."""
     distance = np.zeros(len(row))
     apart = np.any(start != end, axis=1)
     distance[apart] = analysis.distance_m(start[apart], end[apart])
@@ -166,7 +160,7 @@ def farthest_m(shapes: Shapes, area: shapely.Geometry, within_m: Floats, analysi
         Exact where a corner of the area is the farthest point, as for every convex site. Else it is at most `within_m`
         where all of the area is that near, and infinite where that is not sure.
     """
-    corners = shapely.points(shapely.get_coordinates(shapely.convex_hull(area)))
+    corners = np.asarray(shapely.points(shapely.get_coordinates(shapely.convex_hull(area))), dtype=object)
     corner_m = _farthest_corner_m(shapes.geometries, corners, analysis)
     convex = shapely.equals(shapely.convex_hull(shapes.geometries), shapes.geometries)
     out = np.where((corner_m > within_m) | convex, corner_m, np.inf)
@@ -247,8 +241,7 @@ def moved_overlap(
         )
         out[mine] = size_of(intersections(shapes.geometries[mine], moved)[0], shapes.dimension[mine])
 
-    cuts = np.linspace(0, len(rows), min(8 * workers, len(rows)) + 1, dtype=int)
-    in_threads(measure, [int(cut) for cut in cuts], workers)
+    in_threads(measure, even_cuts(len(rows), 8 * workers), workers)
     out = np.where(np.isnan(out) & ~np.isnan(overlap), overlap, out)  # far from every edge
     return np.asarray(np.maximum(out, overlap) if grown else np.minimum(out, overlap), dtype=float)
 
@@ -269,17 +262,14 @@ def _within(shapes: Shapes, grid: Grid, workers: int) -> Floats:
     from geojw.shares import shared  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
     out = np.full(len(shapes), np.nan)
-    for dimension, (rows, edges) in shapes.edges.items():
-        if dimension == POINT and len(edges.px) != len(rows):
-            continue
-        site, _, size = shared(dimension, edges, shapes.size[rows], grid, workers)
-        out[rows] = np.bincount(site, size, minlength=len(rows))
+    for part in shapes.parts():
+        if part.is_of_one_piece:
+            site, _, size = shared(part, grid, workers)
+            out[part.rows] = np.bincount(site, size, minlength=len(shapes))[part.rows]
     return out
 
 
-def _moved_grid(
-    selection: Selection, accuracy_m: Floats, site_accuracy_m: float, *, grown: bool, workers: int
-) -> Grid:
+def _moved_grid(selection: Selection, accuracy_m: Floats, site_accuracy_m: float, *, grown: bool, workers: int) -> Grid:
     """Give the whole kept union grown or shrunk, made once, as the edges of its tiles."""
     from geojw.grid import grid_of  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
@@ -293,13 +283,12 @@ def _moved_grid(
             def move(part: slice) -> None:
                 reach = at[part] + float(accuracy_m[selection.kept].max())
                 union = _moved_union(tiles[part], reach, selection, accuracy_m, at[part], grown=grown)
-                pieces, owner = shapely.get_parts(intersections(tiles[part], union)[0], return_index=True)
+                pieces = shapely.get_parts(intersections(tiles[part], union)[0])
                 areal = shapely.get_dimensions(pieces) == AREA
                 moved[part.start] = np.asarray(pieces[areal], dtype=object)
 
             selection.tree  # noqa: B018 - made here, not by two threads at once
-            cuts = np.linspace(0, len(tiles), min(8 * workers, len(tiles)) + 1, dtype=int)
-            in_threads(move, [int(cut) for cut in cuts], workers)
+            in_threads(move, even_cuts(len(tiles), 8 * workers), workers)
             selection.moved[key] = grid_of(np.concatenate(moved))
         return selection.moved[key]
 

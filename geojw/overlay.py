@@ -23,7 +23,6 @@ from geojw.index import (
     LayerIndex,
     Selection,
     Shapes,
-    default_workers,
     in_threads,
     runs,
     size_of,
@@ -114,19 +113,20 @@ def _compiled_pairs(shapes: Shapes, layer: LayerIndex, workers: int) -> Pairs:
     with layer.lock:
         grid = layer.grid
     found = [Pairs.none()]
-    for dimension, (rows, edges) in shapes.edges.items():
-        if dimension == POINT and len(edges.px) != len(rows):  # sites of several points, of which one may be inside
-            some = _few_pairs(shapes.take(rows), layer, workers)
-            found.append(replace(some, site=rows[some.site], notes=tuple((int(rows[s]), f, w) for s, f, w in some.notes)))
+    for part in shapes.parts():
+        if not part.is_of_one_piece:
+            some = _few_pairs(shapes.take(part.rows), layer, workers)
+            notes = tuple((int(part.rows[site]), feature, what) for site, feature, what in some.notes)
+            found.append(replace(some, site=part.rows[some.site], notes=notes))
             continue
-        site, feature, size = shared(dimension, edges, shapes.size[rows], grid, workers)
-        touch, notes = np.zeros(len(site), dtype=bool), []
+        site, feature, size = shared(part, grid, workers)
+        touch, hard = np.zeros(len(site), dtype=bool), []
         for pair in np.flatnonzero(np.isnan(size)):
-            shape, polygon = shapes.geometries[rows[site[pair]]], layer.geometries[feature[pair]]
+            shape, polygon = shapes.geometries[site[pair]], layer.geometries[feature[pair]]
             size[pair], touch[pair], what = _whole_pair(shape, polygon)
-            notes += [(int(rows[site[pair]]), int(feature[pair]), what)] if what else []
+            hard += [(int(site[pair]), int(feature[pair]), what)] if what else []
         there = ~(size <= 0.0) | touch
-        found.append(Pairs(rows[site[there]], feature[there], size[there], touch[there], tuple(notes)))
+        found.append(Pairs(site[there], feature[there], size[there], touch[there], tuple(hard)))
     return _joined(found)
 
 
@@ -195,16 +195,18 @@ def _shared(
     return inside, rest, *intersections(sites[rest], others[rest])
 
 
-def shared_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: int = 1) -> Geometries:
+def shared_shapes(shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex, workers: int = 1) -> Geometries:
     """
     Build the shapes that sites share with features, pair by pair.
 
     Parameters
     ----------
-    sites
-        In the analysis CRS.
+    shapes
+        The sites, one a pair.
     feature
         Position of a feature for each.
+    size
+        What they share: m², m, or 1.
     layer
         A polygon layer.
     workers
@@ -215,6 +217,20 @@ def shared_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: 
     ndarray
         A geometry a pair.
     """
+    out = np.full(len(shapes), None, dtype=object)
+    if shapes.many:
+        from geojw.outlines import traced  # noqa: PLC0415 - numba is loaded only where many sites are measured
+
+        for part in shapes.parts():
+            if part.dimension == AREA:
+                out[part.rows], _ = traced(part, feature[part.rows], size[part.rows], layer.grid, workers)
+    rows = np.flatnonzero(shapely.is_missing(out))
+    out[rows] = _intersected_shapes(shapes.geometries[rows], feature[rows], layer, workers)
+    return out
+
+
+def _intersected_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: int) -> Geometries:
+    """Build them by GEOS, piece by piece."""
     with layer.lock:
         row, piece = layer.everything.tree.query(sites)
         mine = layer.owner[piece] == feature[row]
@@ -417,12 +433,10 @@ def _with_union(shapes: Shapes, rows: Ints, selection: Selection) -> Floats:
     if shapes.many:
         from geojw.shares import shared  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
-        some = shapes.take(rows)
-        for dimension in (AREA, LINE):
-            if dimension in some.edges:
-                of_dimension, edges = some.edges[dimension]
-                site, _, size = shared(dimension, edges, some.size[of_dimension], selection.dissolved)
-                out[of_dimension] = np.bincount(site, size, minlength=len(of_dimension))
+        for part in shapes.take(rows).parts():
+            if part.dimension != POINT:
+                site, _, size = shared(part, selection.dissolved)
+                out[part.rows] = np.bincount(site, size, minlength=len(rows))[part.rows]
     for at in np.flatnonzero(np.isnan(out)):
         row = int(rows[at])
         out[at] = interior_size(shapes.geometries[row], _local_union(shapes, row, selection))
