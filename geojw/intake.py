@@ -15,7 +15,8 @@ import pyarrow as pa
 import shapely
 from pyproj import CRS
 
-from geojw import access_list, safety
+from geojw import safety
+from geojw.access_list import text_of, texts
 from geojw.answers import ADDED_ACCURACY
 from geojw.datums import Stated, header_crs, recognise
 from geojw.delivery import GEOMETRY, REASON, Delivery, X, Y
@@ -214,8 +215,10 @@ def _row_reasons(
 
 def _ids(table: pa.Table, column: str | None, stem: str) -> np.ndarray[Any, Any]:
     """Give the ids of all rows; a row without one is called by its file and number."""
-    cells = table[column].to_pylist() if column is not None else [""] * len(table)
-    return np.array([access_list.text_of(v) or f"{stem}-{n}" for n, v in enumerate(cells, 1)], dtype=object)
+    ids = np.full(len(table), "", dtype=object) if column is None else texts(table[column].to_pandas()).astype(object)
+    for row in np.flatnonzero(ids == ""):
+        ids[row] = f"{stem}-{row + 1}"
+    return ids
 
 
 def _id_column(fields: Sequence[str], asked: Asked, path: Path) -> str | None:
@@ -340,9 +343,7 @@ def sites_of(frame: gpd.GeoDataFrame) -> Sites:
     ids = frame["site_id"] if "site_id" in frame.columns else frame.index
     out = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame.copy()
     out["_source"], out["_row"] = "frame", np.arange(1, len(frame) + 1)
-    out.index = pd.Index(
-        [access_list.text_of(v) or f"frame-{n}" for n, v in enumerate(ids, 1)], name="site_id", dtype=object
-    )
+    out.index = pd.Index([text_of(v) or f"frame-{n}" for n, v in enumerate(ids, 1)], name="site_id", dtype=object)
     twice = out.index.duplicated(keep=False)
     return Sites(out[~twice].sort_index(), _rejected(out[twice], ["site_id_twice"] * int(twice.sum())))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import geopandas as gpd
 import numpy as np
 
-from geojw.access_list import text_of
+from geojw.access_list import texts
 from geojw.errors import Fault
 from geojw.text_tables import cut_names
 
@@ -79,14 +79,13 @@ def mapped(frame: gpd.GeoDataFrame, wanted: Iterable[str]) -> tuple[gpd.GeoDataF
         if columns == [key]:
             continue
         cells = frame[columns[0]].to_numpy(dtype=object).copy()
-        texts = np.array([text_of(cell) for cell in cells], dtype=object)
+        said = texts(frame[columns[0]]).copy()
         odd = np.zeros(len(frame), dtype=bool)
         for column in columns[1:]:
-            other = frame[column].to_numpy(dtype=object)
-            said = np.array([text_of(cell) for cell in other], dtype=object)
-            odd |= (said != "") & (texts != "") & (said != texts)
-            take = (texts == "") & (said != "")
-            cells[take], texts[take] = other[take], said[take]
+            other, words = frame[column].to_numpy(dtype=object), texts(frame[column])
+            odd |= (words != "") & (said != "") & (words != said)
+            take = (said == "") & (words != "")
+            cells[take], said[take] = other[take], words[take]
         cells[odd] = None
         added[key] = cells if len(columns) > 1 else frame[columns[0]]
         remarks += [_taken(column, key) for column in columns if column != key]

@@ -187,7 +187,7 @@ def unpack(path: Path, folder: Path, limits: Limits) -> list[Member]:
 def _checked(archive: zipfile.ZipFile, where: str, limits: Limits) -> dict[str, zipfile.ZipInfo]:
     """Hold the whole directory of an archive against traversal, bombs and passwords."""
     infos = archive.infolist()
-    named = {_entry_name(info): info for info in infos if not info.is_dir()}
+    named = {_entry_name(info): info for info in infos if not info.filename.endswith("/")}
     total = sum(info.file_size for info in infos)
     faults = []
     if len(infos) > ENTRIES:
