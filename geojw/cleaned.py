@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from geojw.access_list import text_of
 from geojw.answers import ADDED_ACCURACY, site_accuracy_m
 from geojw.errors import Fault, OutputError
+from geojw.index import Bools
 from geojw.intake import OWN, SiteFiles, place
 from geojw.mapping import sources
 from geojw.repair import in_analysis, repaired
@@ -53,18 +55,26 @@ def write_cleaned(files: SiteFiles, zone: Zone, path: Path, lang: str) -> None:
     if path.exists():
         raise OutputError([Fault("write_exists", path.name)])
     partial = path.with_name(f".{path.stem}.part.gpkg")
-    log = [_file_change(name, fault.text(lang), lang) for name, fault in _told(files)]
+    log = _Log(lang)
+    for file in files.files:
+        taken = (
+            [Fault("column_taken", file.id_column, {"key": "site_id"})]
+            if file.id_column not in (None, "site_id")
+            else []
+        )
+        log.of_file(file.path.name, (*file.remarks, *taken))
     rejected: list[pd.DataFrame] = []
     try:
         for number, sites in enumerate(files.batches(BATCH)):
             placed = place(sites, zone.analysis, zone.pack.site_columns)
-            log += [_file_change(fault.where, fault.text(lang), lang) for fault in placed.remarks if not number]
-            frame = _clean(sites.frame[sites.frame.index.isin(placed.frame.index)], placed.frame, zone, log, lang)
+            log.of_file("", [fault for fault in placed.remarks if fault.key != "repaired"])
+            kept = sites.frame[sites.frame.index.isin(placed.frame.index)]
+            frame = _clean(kept, placed.frame, {f.path.name: f.id_column for f in files.files}, zone, log)
             pyogrio.write_dataframe(frame, partial, layer="sites", driver="GPKG", append=number > 0)
             rejected.append(placed.rejected.assign(reason=[fault.text(lang) for fault in placed.rejected["reason"]]))
         out = pd.concat(rejected, ignore_index=True).astype({"source": str, "site_id": str, "reason": str})
         pyogrio.write_dataframe(out.assign(row=out["row"].astype("int64")), partial, layer="rejected", append=True)
-        changes = pd.DataFrame(log, columns=list(LOG)).astype({"row": "Int64"})
+        changes = pd.DataFrame(log.rows, columns=list(LOG)).astype({"row": "Int64"})
         pyogrio.write_dataframe(changes, partial, layer="changes", append=True)
         partial.replace(path)
     except (OSError, DataSourceError, DataLayerError) as problem:
@@ -73,36 +83,44 @@ def write_cleaned(files: SiteFiles, zone: Zone, path: Path, lang: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _told(files: SiteFiles) -> list[tuple[str, Fault]]:
-    return [(file.path.name, fault) for file in files.files for fault in file.remarks]
+class _Log:
+    """The changes so far."""
 
+    def __init__(self, lang: str) -> None:
+        self.lang = lang
+        self.rows: list[dict[str, Any]] = []
 
-def _file_change(source: str, text: str, lang: str) -> dict[str, Any]:
-    return {"source": source, "change": say("intake.change.file", lang), "after": text}
+    def of_file(self, source: str, faults: Iterable[Fault]) -> None:
+        """Note what was decided for a whole file, once."""
+        change = say("intake.change.file", self.lang)
+        for fault in faults:
+            row = {"source": source or fault.where, "change": change, "after": fault.text(self.lang)}
+            self.rows += [] if row in self.rows else [row]
+
+    def of_rows(self, frame: pd.DataFrame, rows: Bools, key: str, before: Sequence[str], after: Sequence[str]) -> None:
+        """Note what was changed in some rows."""
+        change = say(f"intake.change.{key}", self.lang)
+        for at, old, new in zip(np.flatnonzero(rows), before, after, strict=True):
+            source, row = frame[["_source", "_row"]].iloc[int(at)]
+            told = {"source": source, "row": row, "site_id": str(frame.index[int(at)])}
+            self.rows.append({**told, "change": change, "before": old, "after": new})
 
 
 def _clean(
-    frame: gpd.GeoDataFrame, placed: gpd.GeoDataFrame, zone: Zone, log: list[dict[str, Any]], lang: str
+    frame: gpd.GeoDataFrame, placed: gpd.GeoDataFrame, id_columns: Mapping[str, str | None], zone: Zone, log: _Log
 ) -> gpd.GeoDataFrame:
     """Give the sites that were kept, valid, in their own CRS, and log what is different from the file."""
-    where = frame[["_source", "_row"]]
     raw = np.asarray(frame.geometry.values, dtype=object)
     flat, fixed, invalid = repaired(raw, frame.crs)
     _, repairs = in_analysis(raw, frame.crs, zone.analysis)
     high = np.asarray(shapely.has_z(raw), dtype=bool)
-
-    def note(rows: np.ndarray[Any, Any], change: str, before: list[str], after: list[str]) -> None:
-        for at, old, new in zip(np.flatnonzero(rows), before, after, strict=True):
-            source, row = where.iloc[at]
-            what = {"change": change, "before": old, "after": new}
-            log.append({"source": source, "row": row, "site_id": frame.index[at], **what})
-
-    note(high, say("intake.change.height", lang), [""] * int(high.sum()), [""] * int(high.sum()))
+    log.of_rows(frame, high, "height", [""] * int(high.sum()), [""] * int(high.sum()))
     told = [
-        Fault("repaired", "", {"why": repairs.why[at], "area": f"{repairs.changed_m2[at]:.4g}"}).text(lang).strip(": ")
+        Fault("repaired", "", {"why": repairs.why[at], "area": f"{repairs.changed_m2[at]:.4g}"}).text(log.lang)
         for at in np.flatnonzero(invalid)
     ]
-    note(invalid, say("intake.repaired", lang), [shapely.to_wkt(shape) for shape in flat[invalid]], told)
+    log.of_rows(frame, invalid, "repaired", [shapely.to_wkt(shape) for shape in flat[invalid]], told)
+    _log_ids(frame, id_columns, log)
     out = frame.drop(columns=[name for name in OWN if name in frame.columns])
     for key in sources([str(c) for c in out.columns], zone.pack.site_columns):
         if key not in out.columns:
@@ -110,11 +128,19 @@ def _clean(
     if ADDED_ACCURACY in out.columns:
         metres = site_accuracy_m(out, zone.pack.zone.site_accuracy_m)
         out["accuracy_m"] = ["unknown" if np.isnan(value) else f"{value:.3f}" for value in metres]
-        note(np.isfinite(metres) | True, say("intake.change.accuracy", lang), [""] * len(out), list(out["accuracy_m"]))
+        all_rows = np.full(len(out), fill_value=True)
+        log.of_rows(frame, all_rows, "accuracy", [""] * len(out), list(out["accuracy_m"]))
         out = out.drop(columns=[ADDED_ACCURACY])
-    shown = out["site_id"].to_numpy(dtype=object) if "site_id" in out.columns else np.full(len(out), None)
-    ids = np.asarray(out.index, dtype=object)
-    own = np.array([name != text_of(cell) for name, cell in zip(ids, shown, strict=True)], dtype=bool)
-    note(own, say("intake.change.id", lang), [text_of(cell) for cell in shown[own]], [str(name) for name in ids[own]])
-    clean = out.assign(site_id=ids).set_geometry(gpd.GeoSeries(fixed, index=out.index, crs=frame.crs))
-    return clean.reset_index(drop=True)
+    clean = out.assign(site_id=out.index.to_numpy(dtype=object))
+    return clean.set_geometry(gpd.GeoSeries(fixed, index=out.index, crs=frame.crs)).reset_index(drop=True)
+
+
+def _log_ids(frame: pd.DataFrame, id_columns: Mapping[str, str | None], log: _Log) -> None:
+    """Note the ids that were made, and those that are written otherwise than in the file."""
+    columns = [id_columns[str(source)] for source in frame["_source"]]
+    cells = [None if c is None else frame[c].iloc[at] for at, c in enumerate(columns)]
+    missing = np.array([text_of(cell) == "" for cell in cells], dtype=bool)
+    other = np.array([str(cell) != name for cell, name in zip(cells, frame.index, strict=True)], dtype=bool) & ~missing
+    for rows, key in ((missing, "id"), (other, "id_text")):
+        at = np.flatnonzero(rows)
+        log.of_rows(frame, rows, key, [str(cells[k] or "") for k in at], [str(frame.index[int(k)]) for k in at])
