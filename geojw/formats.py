@@ -31,6 +31,9 @@ FORMATS = {
     ".kml": "KML", ".dxf": "DXF", ".csv": "CSV", ".xlsx": "XLSX", ".txt": "TXT", ".parquet": "GeoParquet",
     ".geoparquet": "GeoParquet", ".fgb": "FlatGeobuf", ".zip": "ZIP", ".kmz": "KMZ",
 }  # fmt: skip
+_TEXTS = (".txt", ".csv", ".xlsx", ".json")
+"""Members of an archive that may be something beside the sites: a note, a list."""
+
 _HEADS = {
     ".gpkg": b"SQLite format 3\0", ".fgb": b"fgb\x03", ".shp": b"\0\0\x27\x0a", ".parquet": b"PAR1",
     ".geoparquet": b"PAR1", ".xlsx": b"PK", ".zip": b"PK", ".kmz": b"PK",
@@ -114,8 +117,6 @@ def _from_archive(ask: Ask) -> tuple[Delivery, Batches]:
     folder = ask.folder / "unpacked"
     folder.mkdir()
     members = safety.unpack(ask.path, folder, ask.limits)
-    if ask.path.suffix.lower() == ".kmz":
-        members = [one for one in members if one.path.suffix == ".kml"][:1] if ask.table is None else members
     member, table = _member(members, ask)
     suffix = member.path.suffix.lower()
     _check_head(member.path, suffix)
@@ -124,29 +125,37 @@ def _from_archive(ask: Ask) -> tuple[Delivery, Batches]:
     several = len(members) > 1
     named = f"{member.name}/{found.table}" if found.table and several else (found.table or member.name)
     outer = FORMATS[ask.path.suffix.lower()]
-    return replace(found, format=outer if outer == "KMZ" else f"{outer} + {found.format}", table=named), batches
+    left = ", ".join(one.name for one in members[:20] if one is not member)
+    remarks = (*found.remarks, Fault("members_left", ask.name, {"names": left})) if left else found.remarks
+    kind = outer if outer == "KMZ" else f"{outer} + {found.format}"
+    return replace(found, format=kind, table=named, remarks=remarks), batches
 
 
 def _member(members: Sequence[Member], ask: Ask) -> tuple[Member, str | None]:
+    """Choose a member and its table: the one asked for, or the only one that is more than a text or table beside it."""
     if not members:
         raise SitesError([Fault("zip_nothing", ask.name, {"known": " ".join(sorted(safety.DATASETS))})])
-    if len(members) == 1 and (ask.table is None or ask.table not in _names_of(members[0])):
-        return members[0], ask.table
-    for member in members:
-        for name in _names_of(member):
-            if ask.table == name:
-                return member, None
-            if ask.table is not None and ask.table.startswith(name + "/"):
-                return member, ask.table.removeprefix(name + "/")
-    known = ", ".join(member.name for member in members[:20])
+    known = {"known": ", ".join(member.name for member in members[:20])}
     if ask.table is None:
-        raise SitesError([Fault("several_members", ask.name, {"known": known})])
-    raise SitesError([Fault("table_unknown", ask.name, {"table": ask.table, "known": known})])
+        maps = [one for one in members if one.path.suffix not in _TEXTS] or list(members)
+        if len(maps) > 1:
+            raise SitesError([Fault("several_members", ask.name, known)])
+        return maps[0], None
+    for names in ((lambda one: {one.name}), _names_of):
+        fits = [(one, name) for one in members for name in names(one) if f"{ask.table}/".startswith(f"{name}/")]
+        if len({one.name for one, _ in fits}) > 1:
+            raise SitesError([Fault("several_members", ask.name, known)])
+        if fits:
+            member, name = max(fits, key=lambda fit: len(fit[1]))
+            return member, ask.table.removeprefix(name).removeprefix("/") or None
+    if len(members) == 1:
+        return members[0], ask.table
+    raise SitesError([Fault("table_unknown", ask.name, {"table": ask.table, **known})])
 
 
-def _names_of(member: Member) -> tuple[str, ...]:
+def _names_of(member: Member) -> set[str]:
     path = Path(member.name)
-    return (member.name, path.name, path.stem)
+    return {member.name, path.name, path.stem}
 
 
 # ---------------------------------------------------------------------------------------------- not by GDAL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,30 @@ def test_several_in_a_zip(tmp_path: Path) -> None:
         assert files.files[0].said.table == "二期/项目二.shp"
         assert len(sites) == 2
     assert keys_of(path, table="三期") == ["table_unknown"]
+
+
+def test_what_lies_beside_the_sites_in_a_zip(tmp_path: Path) -> None:
+    """A note or a list beside one map is no choice, but is said; two members of one name are one."""
+    path = samples.zipped(tmp_path, "一期/项目")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("说明.txt", "please read")
+    files, sites = read(path)
+    assert len(sites) == 2
+    (remark,) = [fault for fault in files.remarks if fault.key == "members_left"]
+    assert "说明.txt" in remark.text("zh")
+    assert keys_of(path, table="说明") == ["table_no_geometry"]
+    path = samples.zipped(tmp_path, "一期/项目", "二期/项目")
+    assert keys_of(path, table="项目") == ["several_members"]
+    assert len(read(path, table="二期/项目.shp")[1]) == 2
+
+
+def test_several_maps_in_a_kmz(tmp_path: Path) -> None:
+    path = SAMPLES["kmz"](tmp_path)
+    assert len(read(path, table="内层")[1]) == 1
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("files/b.kml", samples.kml_text())
+    assert keys_of(path) == ["several_members"]
+    assert len(read(path, table="doc.kml/内层")[1]) == 1
 
 
 def test_tables_of_a_geopackage(tmp_path: Path) -> None:
