@@ -59,7 +59,8 @@ def repaired(geometry: Geometries, crs: CRS) -> tuple[Geometries, Geometries, Bo
     invalid : ndarray
         Where the two differ.
     """
-    flat = shapely.force_2d(geometry)
+    with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found here
+        flat = shapely.force_2d(geometry)
     missing = shapely.is_missing(flat) | is_wild(flat, degrees=crs.is_geographic)
     flat[missing] = shapely.Polygon()
     invalid = np.asarray(~shapely.is_valid(flat), dtype=bool)
