@@ -173,6 +173,14 @@ def test_rings_that_cross_or_coincide_are_refused(rings: list[list[str]]) -> Non
     assert shapely.area(plots.geometries[1]) == 10_000.0
 
 
+def test_rings_without_an_order_are_refused_even_beside_one_that_crosses_itself() -> None:
+    """The third lies in the first, which half lies in the second: whose hole is it?"""
+    bow = [f"J{i},4,{N + y},{E + x}" for i, (x, y) in enumerate([(500, 0), (600, 100), (600, 0), (500, 100), (500, 0)])]
+    points = [*ring(1, 0, 0, 100), *ring(2, -80, 40, 260), *ring(3, 40, 10, 20), *bow]
+    plots = read_plots(text(["20,,1,n,面,,,,@", *points]), "x")
+    assert (why(plots), said(plots)) == (["txt.rings_cross"], [])
+
+
 def test_a_ring_that_crosses_itself_is_left_for_intake_to_mend() -> None:
     bow = [f"J{i},1,{N + y},{E + x}" for i, (x, y) in enumerate([(0, 0), (100, 100), (100, 0), (0, 100), (0, 0)])]
     plots = read_plots(text(["5,,1,n,面,,,,@", *bow]), "x")

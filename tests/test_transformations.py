@@ -60,8 +60,7 @@ def test_the_offsets_are_those_of_another_library() -> None:
 def test_undoing_an_offset_comes_back_to_a_tenth_of_a_millimetre(rows: list[tuple[float, float]], offset: str) -> None:
     lonlat = np.array(rows)
     there = shifted(lonlat, offset)
-    away = metres(there, lonlat)
-    assert ((away > 50.0) & (away < 2500.0)).all()
+    assert metres(there, lonlat).max() < 2500.0
     assert metres(unshifted(there, offset), lonlat).max() < 1e-4
     assert metres(shifted(unshifted(lonlat, offset), offset), lonlat).max() < 1e-4
 
