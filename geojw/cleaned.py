@@ -1,4 +1,4 @@
-"""Floor 12: the cleaned file of sites that `geojw intake --write` gives, with a log of every change."""
+"""Floor 6: the cleaned file of sites that `geojw intake --write` gives, with a log of every change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 6: the way from a file's coordinates to a CRS that can be used, settled once a file and gone shape by shape."""
+"""Floor 5: the way from a file's coordinates to a CRS that can be used, settled once a file and gone shape by shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 12: what a file of sites is, whether it can be trusted, and what of it would be screened."""
+"""Floor 7: what a file of sites is, whether it can be trusted, and what of it would be screened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 10: sites in. The only place where geometries are repaired and brought into the analysis CRS."""
+"""Floor 5: sites in. The only place where geometries are repaired and brought into the analysis CRS."""
 
 from __future__ import annotations
 

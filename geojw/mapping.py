@@ -1,4 +1,4 @@
-"""Floor 9: which column of a file is which attribute: by name, by the aliases of the zone pack, by names cut short."""
+"""Floor 3: which column of a file is which attribute: by name, by the aliases of the zone pack, by names cut short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 14: the options of every command that reads files of sites."""
+"""Floor 7: the options of every command that reads files of sites."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Floor 6: a process of its own for reading files that come from strangers.
+Floor 5: a process of its own for reading files that come from strangers.
 
 GDAL, expat and GEOS parse hostile bytes there: a crash, a hang or a greedy file ends that process, never the user's.
 It has the drivers of `vectors.DRIVERS` only, works in a folder of its own, and hands over an Arrow file that is mapped,

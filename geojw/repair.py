@@ -1,4 +1,4 @@
-"""Floor 9: repair of delivered geometries, and their way into the analysis CRS."""
+"""Floor 4: repair of delivered geometries, and their way into the analysis CRS."""
 
 from __future__ import annotations
 

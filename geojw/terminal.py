@@ -1,4 +1,4 @@
-"""Floor 14: what the terminal shows of a user's text, and of a file that was looked at."""
+"""Floor 7: what the terminal shows of a user's text, and of a file that was looked at."""
 
 from __future__ import annotations
 
