@@ -12,6 +12,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,8 +36,7 @@ SKIPPED = (
     "PCIDSK,PDS4,VICAR,PDF,MBTiles,EEDA,OGCAPI,GDALG,MapInfo File,LVBAG,S57,DGN,OGR_VRT,CSV,GML,GPX,KML,"
     "GeoJSONSeq,ESRIJSON,TopoJSON,OGR_GMT,SQLite,WAsP,GeoRSS,VFK,PGDUMP,OSM,GPSBabel,OGR_PDS,WFS,OAPIF,EDIGEO,"
     "Idrisi,ODS,XLSX,Elasticsearch,Carto,AmigoCloud,SXF,Selafin,JML,PLSCENES,CSW,VDV,MVT,NGW,MapML,GTFS,"
-    "PMTiles,JSONFG,MiraMonVector,ADBC,AVCBin,AVCE00,AIVector,HTTP,MEM,Memory,Parquet,Arrow,PostgreSQL,MySQL,"
-    "ODBC,MSSQLSpatial,OCI,HANA,MongoDBv3,XODR,CAD,NAS,GMLAS"
+    "PMTiles,JSONFG,MiraMonVector,ADBC,AVCBin,AVCE00,AIVector,HTTP,MEM"
 )
 """Drivers that GDAL must not load; should a build know more, the reader is started again without those too."""
 
@@ -199,6 +199,7 @@ class _Process:
         code = self._process.wait()
         self._errors.seek(0)
         last = self._errors.read().decode("utf-8", "replace").strip().rpartition("\n")[2][:160]
+        last = signal.Signals(-code).name if code < 0 else last
         return SitesError([Fault("reader_died", name, {"code": code, "error": last})])
 
     def stop(self) -> None:

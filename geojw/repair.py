@@ -30,6 +30,9 @@ MOST_PARTS = 1_000_000.0
 """Into so many parts the edges of one shape may be split before they are projected."""
 
 
+SAMPLED, MOST_MET, MOST_CROSSINGS = 200, 20.0, 20_000.0
+
+
 def is_wild(geometry: Geometries, *, degrees: bool) -> Bools:
     """
     Find shapes whose coordinates are no places: not finite, beyond all bounds, or with edges around the Earth.
@@ -44,6 +47,22 @@ def is_wild(geometry: Geometries, *, degrees: bool) -> Bools:
         parts = shapely.length(geometry) * (1_113.2 if degrees else 1.0 / 300.0)
         wild = ~inside | ~(parts <= MOST_PARTS)
     return np.asarray(wild & ~empty, dtype=bool)
+
+
+def is_tangled(shape: shapely.Geometry) -> bool:
+    """
+    Whether the edges of a shape cross so often that a repair would not end: a drawing is never like that.
+
+    The crossings are estimated by the boxes of some hundred edges against all; neighbours account for a few each.
+    """
+    xy, of = shapely.get_coordinates(shapely.get_rings(shape), return_index=True)
+    if len(xy) < SAMPLED:
+        return False
+    same = of[1:] == of[:-1]
+    boxes = shapely.box(*np.minimum(xy[1:], xy[:-1])[same].T, *np.maximum(xy[1:], xy[:-1])[same].T)
+    some = boxes[np.linspace(0, len(boxes) - 1, SAMPLED).astype(np.int64)]
+    met = len(shapely.STRtree(boxes).query(some)[0]) / SAMPLED
+    return met * len(boxes) > MOST_MET * len(boxes) + MOST_CROSSINGS
 
 
 def repaired(geometry: Geometries, crs: CRS) -> tuple[Geometries, Geometries, Bools]:
@@ -64,6 +83,9 @@ def repaired(geometry: Geometries, crs: CRS) -> tuple[Geometries, Geometries, Bo
     missing = shapely.is_missing(flat) | is_wild(flat, degrees=crs.is_geographic)
     flat[missing] = shapely.Polygon()
     invalid = np.asarray(~shapely.is_valid(flat), dtype=bool)
+    for at in np.flatnonzero(invalid):
+        if is_tangled(flat[at]):
+            flat[at], invalid[at] = shapely.Polygon(), False
     fixed = flat.copy()
     fixed[invalid] = [_made_valid(shape) for shape in flat[invalid]]
     return flat, fixed, invalid

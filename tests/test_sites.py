@@ -308,6 +308,17 @@ def test_ring_that_touches_itself(write: Any) -> None:
     assert "changed by 0 m²" in sites.remarks[0].text("en")
 
 
+def test_tangle(write: Any) -> None:
+    """A shape whose edges all cross each other is no drawing: its repair would not end, so it is rejected."""
+    rng = np.random.default_rng(0)
+    knot = {"site_id": "K", "polygon": rng.uniform(0, 100, (4000, 2)).tolist()}
+    turn = np.linspace(0, 2 * np.pi, 4001)[:-1]
+    eight = {"site_id": "E", "polygon": np.column_stack([50 * np.sin(turn), 50 * np.sin(2 * turn)]).tolist()}
+    sites = placed(write("s.gpkg", [SQUARE, knot, eight]))
+    assert reasons(sites) == {"K": "site_lost"}
+    assert list(sites.frame.index) == ["E", "S"]
+
+
 def test_hole_outside(write: Any) -> None:
     """A hole outside its shell is repaired to what lies inside, and said."""
     shape = {
