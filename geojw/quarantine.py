@@ -60,11 +60,11 @@ class Reader:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="geojw-"))
+        self._tidy = weakref.finalize(self, _tidy, self.folder)  # the last to run: what came later ends first
         self._skipped = SKIPPED
         self._count = 0
         self._lock = threading.Lock()
         self._process: _Process | None = _Process(self.folder, self._skipped)
-        self._tidy = weakref.finalize(self, _tidy, self.folder)
 
     def read(self, path: Path, limits: Limits, table: str | None = None, encoding: str | None = None) -> Delivered:
         """
