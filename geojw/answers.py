@@ -486,6 +486,10 @@ def _both(low: Bools, high: Bools) -> Three:
     return np.where(low & high, TRUE, np.where(~low & ~high, FALSE, UNKNOWN)).astype(np.int8)
 
 
+ADDED_ACCURACY = "_added_accuracy_m"
+"""Column of sites whose coordinates were moved: what that adds to their accuracy, in m."""
+
+
 def site_accuracy_m(attributes: pd.DataFrame, default: float | None) -> Floats:
     """Give the accuracy of each site's own position; what is stated and cannot be read is unknown, not the default."""
     out = np.full(len(attributes), np.nan if default is None else default)
@@ -493,4 +497,6 @@ def site_accuracy_m(attributes: pd.DataFrame, default: float | None) -> Floats:
         given = texts(attributes["accuracy_m"]) != ""
         own = pd.to_numeric(attributes["accuracy_m"], errors="coerce").to_numpy(float, na_value=np.nan)
         out = np.where(given, np.where(own >= 0.0, own, np.nan), out)
+    if ADDED_ACCURACY in attributes:
+        out = out + attributes[ADDED_ACCURACY].to_numpy(float)
     return out

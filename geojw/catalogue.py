@@ -85,6 +85,7 @@ class Zone:
     notice: Words2 | None = None
     sample_sites: str | None = None
     attributes: Mapping[str, Attribute] = Field(default_factory=dict)
+    columns: Mapping[str, Words] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, config=ROW)

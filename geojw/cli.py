@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +19,10 @@ from rich.text import Text
 
 from geojw.access_list import EFFECTS
 from geojw.errors import Fault, GeojwError, PackError, SitesError
+from geojw.options import PATH, asked, reading
+from geojw.terminal import LINE, print_inspection
+from geojw.terminal import console as _console
+from geojw.terminal import shown as _shown
 from geojw.texts import LANGS, say
 
 UNUSABLE, FAILED_ON, LAYER_FAILED, ROWS_REJECTED, DONE = 3, 10, 4, 1, 0
@@ -41,36 +45,6 @@ _zone = click.option(
     help="内置片区名或资料包文件夹 / embedded zone or folder of a pack",
 )
 _quiet = click.option("--quiet", "-q", is_flag=True, help="只写文件，不打印 / write files, print nothing")
-
-
-SHOWN, LINE = 60, 600
-"""Characters of a name and of a sentence that the terminal shows; the tables keep the whole."""
-
-_UNSEEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff]")
-
-
-def _console(*, stderr: bool = False, quiet: bool = False, soft_wrap: bool = False) -> Console:
-    """Give a terminal that takes no text for markup and can print every letter, if need be as a question mark."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    console = Console(stderr=stderr, quiet=quiet, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 120  # a file or a pipe has no width of its own
-    return console
-
-
-def _shown(text: str, most: int = SHOWN) -> str:
-    """
-    Give a user's text as a terminal may show it: no control or direction marks, not endless.
-
-    Examples
-    --------
-    >>> _shown("a" + chr(27) + "[31mred"), _shown("x" * 99, 5)
-    ('a[31mred', 'xxxx…')
-    """
-    seen = _UNSEEN.sub("", text)
-    return seen if len(seen) <= most else seen[: most - 1] + "…"
 
 
 def _day(_: click.Context, __: click.Parameter, value: str | None) -> date | None:
@@ -137,6 +111,7 @@ def main() -> None:
     \b
     geojw demo              内置示范片区全流程 / the whole tour
     geojw screen 项目.shp    判定项目 / screen your sites
+    geojw intake 项目.shp    查看文件 / what is this file?
     geojw check             检查资料包 / check a zone pack
     """  # noqa: D301, D400 - click's mark for lines kept as they are
 
@@ -146,9 +121,7 @@ def main() -> None:
 @_zone
 @_on
 @_out("out")
-@click.option("--id", "id_column", metavar="COLUMN", help="项目编号列 / column of the site ids")
-@click.option("--layer", "table", metavar="NAME", help="文件中的哪个图层 / which layer of a file with several")
-@click.option("--crs", metavar="EPSG:CODE", help="文件未注明时的坐标系 / CRS of files that state none")
+@reading
 @click.option("--format", "kind", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
 @click.option(
     "--fail-on",
@@ -199,25 +172,30 @@ def _screen(
     lang: str,
     quiet: bool,
     fail_on: str | None,
-    id_column: str | None = None,
-    table: str | None = None,
-    crs: str | None = None,
     kind: str = "csv",
     as_demo: bool = False,
     no_map: bool = False,
     **options: Any,  # noqa: ANN401 - handed on
 ) -> int:
-    from geojw.intake import SiteFiles  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
+
+    shared_reader()  # it loads while we do
+    from geojw.inspection import extent_of  # noqa: PLC0415
+    from geojw.intake import SiteFiles  # noqa: PLC0415
     from geojw.run import Options, run  # noqa: PLC0415
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
-    place, files = _both_or_all_faults(
-        lambda: open_zone(zone), lambda: SiteFiles(*sites, id_column=id_column, table=table, crs=crs)
-    )
-    asked = Options(day=on or today(), out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
+    said = asked(options)
+
+    def read(place: Any) -> SiteFiles:  # noqa: ANN401 - zone.Zone, loaded late
+        own = {} if place is None else {"columns": place.pack.zone.columns, "extent": extent_of(place)}
+        return SiteFiles(*sites, **said, **own)
+
+    place, files = _both_or_all_faults(lambda: open_zone(zone), read)
+    wanted = Options(day=on or today(), out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
     console = _console(quiet=quiet)
     with _progress(lang, quiet=quiet) as tell:
-        summary = run(files, place, asked, tell)
+        summary = run(files, place, wanted, tell)
     _print_summary(console, summary, lang)
     console.print(Text(say("run.written", lang, out=out), "bold"))
     if fail_on is not None and (count := summary.not_below(fail_on)):
@@ -228,15 +206,18 @@ def _screen(
     return ROWS_REJECTED if summary.read > summary.screened else DONE
 
 
-def _both_or_all_faults(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
-    """Open the zone and the sites, and report the faults of both at once."""
+def _both_or_all_faults(first: Callable[[], Any], second: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Open the zone and then the sites, and report the faults of both at once."""
     faults: list[Fault] = []
-    out = []
-    for work in (first, second):
-        try:
-            out.append(work())
-        except (PackError, SitesError) as error:
-            faults += error.faults
+    out: list[Any] = [None, None]
+    try:
+        out[0] = first()
+    except PackError as error:
+        faults += error.faults
+    try:
+        out[1] = second(out[0])
+    except SitesError as error:
+        faults += error.faults
     if faults:
         raise PackError(faults)
     return out[0], out[1]
@@ -328,6 +309,38 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
             _shown(row.decided_by.replace(";", " ")), area,
         )  # fmt: skip
     return table
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_zone
+@reading
+@click.option("--json", "as_json", is_flag=True, help="供程序读取 / for machines")
+@click.option("--write", type=PATH, metavar="GPKG", help="写出整理后的文件和改动记录 / the cleaned file with a log")
+@_lang
+@_told
+def intake(files: tuple[Path, ...], zone: str, lang: str, *, as_json: bool, write: Path | None, **options: Any) -> int:  # noqa: ANN401 - click's own
+    """这是什么文件、可否信任、会读到什么 / what a file of sites is, and what of it would be read."""
+    from geojw.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
+
+    shared_reader()  # it loads while we do
+    from geojw import inspection  # noqa: PLC0415
+    from geojw.zone import open_zone  # noqa: PLC0415
+
+    place, said = open_zone(zone), asked(options)
+    found = [inspection.inspect(path, place, lang, **said) for path in files]
+    console = _console(soft_wrap=as_json)
+    if as_json:
+        click.echo(json.dumps([one.as_json(lang) for one in found], ensure_ascii=False, indent=1))
+    else:
+        for one in found:
+            print_inspection(console, one, lang)
+    unusable = any(one.refused for one in found)
+    if write is not None and not unusable:
+        inspection.write(files, place, write, lang, **said)
+        if not as_json:
+            console.print(Text(say("intake.written", lang, path=write.name), "bold"))
+    return UNUSABLE if unusable else (ROWS_REJECTED if any(one.rejected_count for one in found) else DONE)
 
 
 @main.command()

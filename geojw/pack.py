@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from geojw.access_list import Rule, Test, listed
-from geojw.catalogue import UNLIMITED, Attribute, Layer, Target, Zone, read_row, read_toml
+from geojw.catalogue import UNLIMITED, Attribute, Layer, Target, Words, Zone, read_row, read_toml
 from geojw.errors import CRSError, Fault, PackError
 from geojw.geodesy import read_crs
 
@@ -18,6 +18,9 @@ RowT = TypeVar("RowT", Rule, Target)
 
 HALF_TURN = 180.0
 """Degrees: the largest longitude; the largest latitude is half of it."""
+
+OWN_COLUMNS = ("site_id", "name", "accuracy_m")
+"""Columns of sites that geojw reads whatever the rules."""
 
 FILES = ("zone.toml", "catalogue.toml", "access_list.toml", "targets.toml")
 
@@ -55,11 +58,12 @@ class Pack:
         return tuple(rule for rule in self.rules if rule.enabled and rule.in_force.on(day))
 
     @property
-    def site_columns(self) -> frozenset[str]:
-        """The columns of sites that the rules ask for."""
+    def site_columns(self) -> Mapping[str, Words]:
+        """The columns of sites that the rules ask for, each with the other names by which it is known."""
         keys = {key for rule in self.rules for key in rule.attributes}
         schemes = {spec.scheme_column for spec in self.zone.attributes.values() if spec.scheme_column}
-        return frozenset({self.attribute(key).column or key for key in keys} | schemes | {"accuracy_m"})
+        names = {self.attribute(key).column or key for key in keys} | schemes | {"accuracy_m"}
+        return {name: self.zone.columns.get(name, ()) for name in sorted(names)}
 
     def attribute(self, key: str) -> Attribute:
         """Give how an attribute of sites is read, declared or not."""
@@ -102,6 +106,7 @@ def load_pack(folder: Path) -> Pack:
         faults += _target_faults(targets, known)
         faults += [] if zone is None else _boundary_faults(zone, layers, known)
     faults += [] if zone is None else _zone_faults(zone)
+    faults += [] if zone is None else _column_faults(zone, rules)
     attributes = {} if zone is None else zone.attributes
     faults += [fault for rule in rules for fault in _value_faults(rule, layers.get(rule.layer), attributes)]
     faults += _ungoverned(rules)
@@ -188,6 +193,21 @@ def _zone_faults(zone: Zone) -> Iterable[Fault]:
     for key, spec in zone.attributes.items():
         if (spec.scheme is None) != (spec.scheme_column is None):
             yield Fault("scheme_pair", f"zone.toml, attributes.{key}")
+
+
+def _column_faults(zone: Zone, rules: Iterable[Rule]) -> Iterable[Fault]:
+    """Find other names of columns that nobody reads, or that would stand for two."""
+    keys = {key for rule in rules for key in rule.attributes} | set(zone.attributes)
+    read = {(zone.attributes[key].column if key in zone.attributes else None) or key for key in keys}
+    read |= {spec.scheme_column for spec in zone.attributes.values() if spec.scheme_column} | set(OWN_COLUMNS)
+    owner = {name.casefold(): name for name in read}
+    for key, names in zone.columns.items():
+        if key not in read:
+            yield Fault("unknown_key", f"zone.toml, columns.{key}", {"known": ", ".join(sorted(read))})
+        for name in names:
+            if owner.setdefault(name.strip().casefold(), key) != key:
+                other = owner[name.strip().casefold()]
+                yield Fault("column_twice", f"zone.toml, columns.{key}", {"name": name, "other": other})
 
 
 def _crs_faults(text: str, at: str, *, planar: bool = False) -> Iterable[Fault]:

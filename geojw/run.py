@@ -21,7 +21,8 @@ from geojw.access_list import EFFECTS, FALSE, match_features
 from geojw.answers import SLIVER_SHARE, LayerData
 from geojw.catalogue import Audience
 from geojw.errors import Fault, LayerError, OutputError
-from geojw.intake import SiteFiles, Sites, file_hash, place
+from geojw.inspection import offset_warnings
+from geojw.intake import SiteFiles, Sites, place
 from geojw.pack import Pack
 from geojw.screening import Screening
 from geojw.texts import say, texts_of
@@ -106,7 +107,8 @@ class Summary:
         self.at_most.update(part.verdicts["at_most"])
         self.lifted += int((part.coded_findings["outcome"] == "lifted").sum())
         self.failed.update(part.failed)
-        self.remarks += remarks[: max(REMARKS_KEPT - len(self.remarks), 0)]
+        new = [fault for fault in remarks if fault not in self.remarks]
+        self.remarks += new[: max(REMARKS_KEPT - len(self.remarks), 0)]
         self.notes += part.notes
         shown = part.verdicts if not self.large else part.verdicts[part.verdicts["verdict"] != "clear"]
         rank = {word: i for i, word in enumerate(("prohibit", "undetermined", *EFFECTS[-2::-1]))}
@@ -188,7 +190,11 @@ class Summary:
             "layers": layers,
             "rules_in_force": [rule.id for rule in pack.in_force(day)],
             "sites": [
-                {"file": f.path.name, "sha256": file_hash(f.path), "crs": f.crs.to_string(), "rows": len(f.ids)}
+                {
+                    "file": f.path.name, "sha256": f.sha256, "files": dict(f.hashes), "format": f.said.format,
+                    "table": f.said.table, "encoding": f.said.encoding.name, "crs": f.crs.to_string(),
+                    "rows": len(f.ids),
+                }
                 for f in files.files
             ],
             "counts": {
@@ -241,6 +247,7 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
             summary.add(part, remarks)
             if options.with_map and not summary.large:
                 parts.append(part)
+        summary.remarks += offset_warnings(files, zone, zone.layers_read(), options.lang)
         page = None
         if options.with_map and not summary.large:
             progress("drawing", summary.screened, summary.read)

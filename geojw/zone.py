@@ -24,21 +24,14 @@ from geojw.answers import LayerData
 from geojw.catalogue import UNLIMITED, Layer
 from geojw.coverage import Coverage
 from geojw.errors import Fault, LayerError, PackError, SitesError
+from geojw.formats import READ_ERRORS
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, read_crs
 from geojw.index import Bools, LayerIndex, Selection
-from geojw.intake import (
-    COLLECTION,
-    READ_ERRORS,
-    Sites,
-    file_hash,
-    file_info,
-    in_analysis,
-    place,
-    short,
-    sites_of,
-)
+from geojw.intake import COLLECTION, Sites, place, sites_of
 from geojw.pack import Pack, load_pack
 from geojw.pieces import Ints
+from geojw.repair import in_analysis
+from geojw.safety import file_hash, short
 from geojw.screening import Screening
 
 DIMENSION = {"polygon": 2, "line": 1, "point": 0}
@@ -292,7 +285,7 @@ def _inspect(path: Path, row: Layer, name: str) -> tuple[CRS, dict[str, Any]]:
     """Check that a layer's file is there, is readable, and is what the catalogue says."""
     if not path.exists():
         raise LayerError([Fault("layer_missing", row.path, {"layer": name})])
-    info = file_info(path, row.table, row.encoding, LayerError)
+    info = _file_info(path, row)
     wanted = read_crs(row.crs, f"catalogue.toml, layers.{name}, crs")
     faults = []
     if info["crs"] is None:
@@ -306,6 +299,22 @@ def _inspect(path: Path, row: Layer, name: str) -> tuple[CRS, dict[str, Any]]:
     if faults:
         raise LayerError(faults)
     return wanted, info
+
+
+def _file_info(path: Path, row: Layer) -> dict[str, Any]:
+    """Give what a layer's file says of itself."""
+    try:
+        tables = [str(item[0]) for item in pyogrio.list_layers(path)]
+        if row.table is None and len(tables) > 1:
+            raise LayerError([Fault("several_tables", row.path, {"known": ", ".join(tables)})])
+        if row.table is not None and row.table not in tables:
+            raise LayerError([Fault("table_unknown", row.path, {"table": row.table, "known": ", ".join(tables)})])
+        info: dict[str, Any] = pyogrio.read_info(
+            path, layer=row.table or 0, encoding=row.encoding, force_feature_count=True, force_total_bounds=True
+        )
+    except READ_ERRORS as problem:
+        raise LayerError([Fault("unreadable", row.path, {"error": short(problem)})]) from None
+    return info
 
 
 def _is_large(info: Mapping[str, Any]) -> bool:
