@@ -109,6 +109,7 @@ class Paint:
     weight: Positive = 1.0
     dash: str | None = None
     hatch: Flag = False
+    shown: Flag = True
 
 
 @dataclass(frozen=True, config=ROW)
@@ -135,6 +136,7 @@ class Layer:
     min_features: Whole | None = None
     classes: Mapping[str, tuple[Whole, ...]] = Field(default_factory=dict)
     label: str | None = None
+    group: Words2 | None = None
 
 
 @dataclass(frozen=True, config=ROW)

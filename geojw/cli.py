@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from geojw.access_list import EFFECTS
-from geojw.errors import Fault, GeojwError, PackError, SitesError
+from geojw.errors import Fault, GeojwError, OutputError, PackError, SitesError
 from geojw.texts import LANGS, say
 
 UNUSABLE, FAILED_ON, LAYER_FAILED, ROWS_REJECTED, DONE = 3, 10, 4, 1, 0
@@ -343,6 +344,9 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
 @click.option("--review-number", "review", metavar="审图号", help="公开地图必须有 / required of a public map")
 @click.option("--draft", is_flag=True, help="无审图号的草稿，印“未经审图” / a draft without a number, marked as one")
 @click.option("--sites", type=click.Path(path_type=Path), help="图上的项目 / sites to show with their verdicts")
+@click.option("--split", is_flag=True, help="脚本与样式另存 assets 文件夹 / scripts and styles in a folder assets")
+@click.option("--tianditu", is_flag=True, help="天地图，密钥取自 GEOJW_TIANDITU_KEY / Tianditu, key from that variable")
+@click.option("--gaode", is_flag=True, help="高德底图，瓦片纠偏 / Gaode tiles, shifted to where they belong")
 @_on
 @_lang
 @_told
@@ -351,11 +355,24 @@ def draw_map(zone: str, on: date | None, out: Path, **options: Any) -> int:  # n
     from geojw.publish import Asked, publish  # noqa: PLC0415 - a cold start loads what it needs
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
-    sites = options.pop("sites")
-    asked = Asked(day=on or today(), **options)
-    path = publish(open_zone(zone), asked, out, sites)
-    _console(soft_wrap=True).print(Text(say("run.written", asked.lang, out=path), "bold"))
+    from geojw.intake import SiteFiles  # noqa: PLC0415
+
+    console = _console(soft_wrap=True)
+    path = options.pop("sites")
+    asked = Asked(day=on or today(), **(options | {"tianditu": _tianditu_key() if options["tianditu"] else None}))
+    asked.check()
+    if asked.tianditu:
+        console.print(Text(say("run.key_in_page", asked.lang), "yellow3"))
+    place, files = _both_or_all_faults(lambda: open_zone(zone), lambda: None if path is None else SiteFiles(path))
+    console.print(Text(say("run.written", asked.lang, out=publish(place, asked, out, files)), "bold"))
     return DONE
+
+
+def _tianditu_key() -> str:
+    key = os.environ.get("GEOJW_TIANDITU_KEY", "")
+    if not re.fullmatch(r"[0-9a-zA-Z]{8,64}", key):
+        raise OutputError([Fault("tianditu_key", "GEOJW_TIANDITU_KEY")])
+    return key
 
 
 @main.command()
