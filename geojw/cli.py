@@ -352,10 +352,10 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
 @_told
 def draw_map(zone: str, on: date | None, out: Path, **options: Any) -> int:  # noqa: ANN401 - click's own
     """片区地图：内部、部门、公众三种 / the map of a zone for an audience."""
-    from geojw.publish import Asked, publish  # noqa: PLC0415 - a cold start loads what it needs
-    from geojw.zone import open_zone, today  # noqa: PLC0415
-
+    from geojw.editions import Asked  # noqa: PLC0415 - a cold start loads what it needs
     from geojw.intake import SiteFiles  # noqa: PLC0415
+    from geojw.publish import publish  # noqa: PLC0415
+    from geojw.zone import open_zone, today  # noqa: PLC0415
 
     console = _console(soft_wrap=True)
     path = options.pop("sites")

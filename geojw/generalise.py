@@ -241,7 +241,7 @@ def _farthest_m(line: shapely.Geometry, other: shapely.Geometry) -> float:
         nearest, away = tree.query_nearest(shapely.points(middle), return_distance=True, all_matches=False)
         least = max(least, float(away.max()))
         # The distance to one straight segment is largest at an end: no point between the ends has more than this.
-        corners = shapely.points(ends.reshape(-1, 2)).reshape(-1, 2)
+        corners = np.asarray(shapely.points(ends.reshape(-1, 2)), dtype=object).reshape(-1, 2)
         most = shapely.distance(corners, segments[nearest[1]][:, None]).max(axis=1)
         long = ends[most > least + CLOSE_M]
         middle = middle[most > least + CLOSE_M]

@@ -1,4 +1,4 @@
-"""Floor 4: what the script of a map's page is given: layers, sites, findings and rules, packed."""
+"""Floor 4: what the script of a map's page is given: layers and rules, packed."""
 
 from __future__ import annotations
 
@@ -30,29 +30,14 @@ SLIM_BUDGET = 200_000
 """Vertices of all layers that canvas tiles redraw at ease; above it outlines are simplified, and the page says so."""
 LAYER_LIMIT = 600_000
 """Vertices of all layers above which no page is built."""
-CROWD = 2_000
-"""Sites above which they are drawn as canvas tiles, since SVG would zoom in jerks on a phone."""
-MANY = 5_000
-"""Sites above which the page carries only the findings that are not clear, as rule numbers and rounded values."""
-MOST_SITES, MOST_SITE_VERTICES = 100_000, 1_500_000
-"""What one page can hold."""
 RING_VERTICES = 360
 
-FINDING = (
-    *("rule_id", "layer", "outcome", "effect", "measure", "value", "op", "limit", "margin", "margin_unit"),
-    *("certainty", "feature_ids", "basis", "says", "remedy", "reason"),
-)
-NUMBERS = frozenset({"value", "limit", "margin"})
-SITE = ("name", "verdict", "certainty", "decided_by", "area_m2", "at_least", "at_most", "could_become")
 
 _TOLERANCES_M = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _METRES_A_DEGREE = 111_700.0
 """A degree of latitude at its longest, so that a stated tolerance is never exceeded."""
 _KINDS = ("point", "line", "polygon")
-_OUTCOMES = ("hit", "not_evaluable", "no_coverage", "source_failed", "withheld", "lifted", "clear")
 _CONTROLS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-_ROUGH = 3
-"""Significant digits of the values that a page of many sites carries."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +218,7 @@ class Packing:
         return [int(value) for value in np.diff(steps, axis=0, prepend=np.zeros((1, 2), dtype=np.int64)).ravel()]
 
 
-def _rings_of(polygon: shapely.Geometry) -> Iterable[Floats]:
+def _rings_of(polygon: shapely.Polygon) -> Iterable[Floats]:
     return (shapely.get_coordinates(ring) for ring in (polygon.exterior, *polygon.interiors))
 
 
@@ -270,7 +255,7 @@ def packed_layers(layers: Sequence[MapLayer], packing: Packing) -> list[dict[str
         They have more vertices than a page can hold: names the heaviest and what to do.
     """
     ranked = sorted(layers, key=lambda layer: layer.rank)
-    slimmed, tolerances_m = _slimmed([_bare(layer.frame, packing) for layer in ranked], packing)
+    slimmed, tolerances_m = _slimmed([bare(layer.frame, packing) for layer in ranked], packing)
     counts = [int(shapely.get_num_coordinates(shapes).sum()) for shapes in slimmed]
     if sum(counts) > LAYER_LIMIT:
         heaviest = ranked[counts.index(max(counts))]
@@ -347,7 +332,7 @@ def packed_rules(rules: Sequence[MapRule], layers: Sequence[MapLayer]) -> list[d
     ]  # fmt: skip
 
 
-def _bare(frame: gpd.GeoDataFrame, packing: Packing) -> Geometries:
+def bare(frame: gpd.GeoDataFrame, packing: Packing) -> Geometries:
     """Drop what cannot be seen: heights, and vertices on straight edges (split for measuring)."""
     return np.asarray(shapely.simplify(shapely.force_2d(frame.geometry.to_numpy()), packing.step / 10))
 
@@ -375,7 +360,7 @@ def _rings(layer: MapLayer, geometries: Geometries, packing: Packing) -> Iterabl
         meant = layer.frame.index if radius_m in layer.ring_m else [*layer.ring_only[radius_m]]
         adrift = layer.frame.index.isin([*layer.adrift])
         chosen = geometries[layer.frame.index.isin(meant) & (shapely.get_num_coordinates(geometries) > 0) & ~adrift]
-        points = np.flatnonzero(np.isin(layer.frame.index[_drawn(geometries)], meant) & (_dimensions(geometries) == 0))
+        points = np.flatnonzero(layer.frame.index[_drawn(geometries)].isin(meant) & (_dimensions(geometries) == 0))
         if len(points):  # the script walks these circles itself, round the points as drawn
             yield {"m": radius_m, "of": points.tolist()}
         chosen = chosen[shapely.get_dimensions(chosen) > 0]
@@ -394,94 +379,3 @@ def _drawn(geometries: Geometries) -> Bools:
 
 def _dimensions(geometries: Geometries) -> Ints:
     return np.asarray(shapely.get_dimensions(geometries[_drawn(geometries)]))
-
-
-# ---------------------------------------------------------------------------------------------- sites and findings
-
-
-def packed_sites(sites: gpd.GeoDataFrame, packing: Packing) -> dict[str, Any]:
-    """
-    List the sites, each with a point on it for its symbol; words that repeat are numbers of a list.
-
-    Raises
-    ------
-    OutputError
-        There are more than a page can hold: says how many, and what to do.
-    """
-    geometries = _bare(sites, packing)
-    vertices = int(shapely.get_num_coordinates(geometries).sum())
-    if len(sites) > MOST_SITES or vertices > MOST_SITE_VERTICES:
-        fields = {"sites": f"{len(sites):,}", "vertices": f"{vertices:,}", "most": f"{MOST_SITES:,}"}
-        raise OutputError([Fault("map_sites_heavy", "sites", fields | {"most_vertices": f"{MOST_SITE_VERTICES:,}"})])
-    words: dict[str, int] = {}
-
-    def coded(name: str, value: Cell) -> Cell:
-        plain = value is None or name in ("name", "area_m2")
-        return value if plain else words.setdefault(str(value), len(words))
-
-    spots = shapely.get_coordinates(shapely.points(_spots(geometries)))
-    steps = np.rint(np.nan_to_num(spots / packing.step)).astype(np.int64) - (packing.west, packing.south)
-    rows = sites[list(SITE)].itertuples(index=False, name=None)
-    return {
-        "columns": ["id", "x", "y", "geometry", *SITE],
-        "words": words,
-        "rows": [
-            [shown(key), int(x), int(y), shape, *map(coded, SITE, map(cell, row))]
-            for key, (x, y), shape, row in zip(sites.index, steps, packing.packed(geometries), rows, strict=True)
-        ],
-        "canvas": len(sites) > CROWD or vertices > VERTEX_BUDGET,
-    }
-
-
-def _spots(geometries: Geometries) -> Floats:
-    spots = shapely.point_on_surface(geometries)
-    return np.column_stack([shapely.get_x(spots), shapely.get_y(spots)])
-
-
-def packed_findings(
-    findings: pd.DataFrame, site_ids: Sequence[object], rules: Sequence[MapRule], *, rough: bool
-) -> dict[str, Any]:
-    """Code the findings for the page, hits first: all of them, or for many sites those that are not clear, rounded."""
-    order = {word: i for i, word in enumerate((*VERDICTS, *_OUTCOMES))}
-    ranks = {name: findings[name[1:]].map(order) for name in ("_outcome", "_effect")}
-    ranked = findings.assign(**ranks).sort_values([*ranks, "rule_id"], kind="stable")
-    if rough:
-        return _rough_findings(ranked[ranked["outcome"] != "clear"], site_ids, rules)
-    strings: dict[str, int] = {}
-
-    def coded(name: str, value: Cell) -> Cell:
-        return value if value is None or name in NUMBERS else strings.setdefault(str(value), len(strings))
-
-    rows: dict[object, list[list[Cell]]] = {key: [] for key in site_ids}
-    for key, *values in ranked[["site_id", *FINDING]].itertuples(index=False, name=None):
-        rows[key].append([*map(coded, FINDING, map(cell, values))])
-    return {"columns": FINDING, "numbers": sorted(NUMBERS), "rows": [*rows.values()], "strings": [*strings]}
-
-
-def _rough_findings(ranked: pd.DataFrame, site_ids: Sequence[object], rules: Sequence[MapRule]) -> dict[str, Any]:
-    """Code which rules say what of each site as a number of a list of patterns, and the rounded values of the hits."""
-    number = {rule.id: at for at, rule in enumerate(rules)}
-    outcomes = {word: at for at, word in enumerate(_OUTCOMES)}
-    found: dict[object, list[int]] = {key: [] for key in site_ids}
-    values: dict[object, list[float | None]] = {key: [] for key in site_ids}
-    columns = ranked[["site_id", "rule_id", "outcome", "value", "margin"]]
-    for key, rule, outcome, *figures in columns.itertuples(index=False, name=None):
-        found[key] += [number[rule], outcomes[outcome]]
-        if outcome == "hit":
-            values[key] += [_rounded(figure) for figure in figures]
-    patterns: dict[tuple[int, ...], int] = {}
-    return {
-        "of": [patterns.setdefault(tuple(row), len(patterns)) for row in found.values()],
-        "patterns": [[*pattern] for pattern in patterns],
-        "values": [row or 0 for row in values.values()],
-        "outcomes": _OUTCOMES,
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    if value is None or not math.isfinite(value):
-        return None
-    if value == 0.0:
-        return 0
-    rounded = round(value, _ROUGH - 1 - math.floor(math.log10(abs(value))))
-    return int(rounded) if float(rounded).is_integer() else rounded

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import geopandas as gpd
-import numpy as np
 import pandas as pd
-import shapely
 
 from geojw import report, screening
-from geojw.access_list import EFFECTS, FALSE, match_features
-from geojw.answers import SLIVER_SHARE, LayerData
+from geojw.access_list import EFFECTS
+from geojw.answers import SLIVER_SHARE
 from geojw.catalogue import Audience
 from geojw.errors import Fault, LayerError, OutputError
 from geojw.intake import SiteFiles, file_hash, place
 from geojw.pack import Pack
 from geojw.screening import Screening
-from geojw.texts import say, texts_of
+from geojw.texts import say
 from geojw.zone import Zone
 
 AUDIENCE: Audience = "internal"

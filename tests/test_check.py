@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -14,8 +13,10 @@ import pandas as pd
 import pytest
 import shapely
 from browsing import Visit
+
+from geojw.editions import Asked, Edition
 from geojw.geodesy import ELLIPSOID
-from geojw.publish import Asked, Edition, publish
+from geojw.publish import publish
 from geojw.screening import Screening
 from geojw.zone import Zone, open_zone, screen
 
@@ -69,7 +70,7 @@ def ring_of(place: shapely.Geometry) -> list[list[float]]:
 
 
 @pytest.fixture(scope="module", params=["public", "department"])
-def case(request: pytest.FixtureRequest, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+def case(request: pytest.FixtureRequest, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Case:
     zone = unconditional(open_zone("gaoxin"))
     asked = Asked(DAY, request.param, "zh", draft=True)
     path = publish(zone, asked, tmp_path_factory.mktemp("check"))
@@ -82,7 +83,7 @@ def case(request: pytest.FixtureRequest, browser: Any, tmp_path_factory: pytest.
     )
     engine = screen(frame, zone, on=DAY)
     assert len(engine.verdicts) == len(places)
-    yield Case(zone, Edition(zone, asked), path, places, answers, engine)
+    return Case(zone, Edition(zone, asked), path, places, answers, engine)
 
 
 MEANT = {"hit": "met", "clear": "not", "no_coverage": "nodata", "source_failed": "nodata", "not_evaluable": "open"}

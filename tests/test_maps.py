@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
-import os
 import re
 import shutil
 import tomllib
@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from browsing import Visit, violations
 from branca.element import JavascriptLink
+from browsing import Visit, violations
 
-from geojw import mapdata, maps
+from geojw import mapdata, maps, mapsites
 from geojw.errors import CRSError, OutputError
 from geojw.geodesy import ELLIPSOID
 from geojw.texts import texts_of
@@ -121,7 +121,7 @@ def make_findings(sites: gpd.GeoDataFrame) -> pd.DataFrame:
                 "certainty": "firm",
             },
         ]
-    return pd.DataFrame(rows).reindex(columns=["site_id", *mapdata.FINDING])
+    return pd.DataFrame(rows).reindex(columns=["site_id", *mapsites.FINDING])
 
 
 def make_layers() -> list[mapdata.MapLayer]:
@@ -185,7 +185,7 @@ def data_of(page: str) -> dict[str, Any]:
 def unpacked(data: dict[str, Any], flat: list[int]) -> np.ndarray[Any, Any]:
     """Longitudes and latitudes of a packed line."""
     packing = data["packing"]
-    steps = np.array(flat).reshape(-1, 2).cumsum(axis=0) + (packing["west"], packing["south"])
+    steps = np.array(flat).reshape(-1, 2).cumsum(axis=0) + np.array([packing["west"], packing["south"]])
     return steps / 10 ** packing["decimals"]
 
 
@@ -244,7 +244,9 @@ def test_nothing_is_fetched(page: str) -> None:
     assert "sourceMappingURL" not in page
     address = r"https?://[^\s\"'`<>)]+"
     paths = [*(STATIC / "vendor").rglob("*.js"), *(STATIC / "vendor").rglob("*.css"), STATIC / "tools.js"]
-    known = "".join(path.read_text("utf-8") for path in paths)  # namespaces, links in comments, base maps not offered here
+    known = "".join(
+        path.read_text("utf-8") for path in paths
+    )  # namespaces, links in comments, base maps not offered here
     assert set(re.findall(address, page)) <= set(re.findall(address, known))
 
 
@@ -347,11 +349,14 @@ def test_all_findings_of_a_site_are_there_hits_first(page: str) -> None:
     assert len(found["rows"]) == len(data["sites"]["rows"])
     assert {len(rows) for rows in found["rows"]} == {3}
 
-    def decoded(row: list[Any]) -> dict[str, Any]:
-        cells = dict(zip(found["columns"], row, strict=True))
+    def decoded(names: list[str], row: list[Any]) -> dict[str, Any]:
+        cells = dict(itertools.zip_longest(names, row))
         return {k: v if v is None or k in found["numbers"] else found["strings"][v] for k, v in cells.items()}
 
-    rows = [decoded(row) for row in found["rows"][0]]
+    same = {rule["rule_id"]: rule for rule in (decoded(found["rule_columns"], row) for row in found["rules"])}
+    rows = [decoded(found["columns"], row) for row in found["rows"][0]]
+    rows = [same[row["rule_id"]] | row for row in rows]
+    assert rows[2]["limit"] == 3000.0
     assert [row["outcome"] for row in rows] == ["hit", "no_coverage", "clear"]
     assert rows[0]["value"] == 387.25
     assert rows[0]["basis"] == HOSTILE[0]
@@ -361,7 +366,9 @@ def test_all_findings_of_a_site_are_there_hits_first(page: str) -> None:
 
 def test_a_limit_round_an_area_is_a_true_distance_and_may_hold_for_some_features_only() -> None:
     plots = make_layers()[2]
-    far = mapdata.MapLayer("far", "距", plots.frame, None, plots.paint, "open", "源", (500.0,), ring_only={900.0: ["P1"]})
+    far = mapdata.MapLayer(
+        "far", "距", plots.frame, None, plots.paint, "open", "源", (500.0,), ring_only={900.0: ["P1"]}
+    )
     data = data_of(draw(layers=[far]))
     rings = data["layers"][0]["rings"]
     assert sorted(ring["m"] for ring in rings) == [500.0, 500.0, 900.0]
@@ -407,7 +414,9 @@ def test_a_heavy_layer_is_simplified_and_the_page_says_so(page: str) -> None:
     assert "简化" not in "".join(Reader(page).texts)
 
 
-@pytest.mark.parametrize("name", ["vendor/leaflet/leaflet.js", "vendor/leaflet/leaflet.css", "check.js", "manifest.toml"])
+@pytest.mark.parametrize(
+    "name", ["vendor/leaflet/leaflet.js", "vendor/leaflet/leaflet.css", "check.js", "manifest.toml"]
+)
 def test_a_missing_asset_is_our_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(STATIC, tmp_path / "static")
     (tmp_path / "static" / name).unlink()
@@ -603,7 +612,7 @@ def test_no_fault_of_accessibility_is_found(visit: Any) -> None:
 
 def test_a_crowd_of_sites_is_drawn_and_said(browser: Any, tmp_path: Path) -> None:
     one = make_sites().iloc[[0]]
-    many = pd.concat([one] * (mapdata.CROWD + 1)).set_axis([f"S{i:05}" for i in range(mapdata.CROWD + 1)])
+    many = pd.concat([one] * (mapsites.CROWD + 1)).set_axis([f"S{i:05}" for i in range(mapsites.CROWD + 1)])
     rng = np.random.default_rng(1)
     corners = rng.uniform([106.2, 29.4], [106.4, 29.6], (len(many), 2))
     many = many.set_geometry(shapely.box(*corners.T, *(corners + 5e-4).T), crs="EPSG:4490").rename_axis("site_id")
@@ -612,7 +621,7 @@ def test_a_crowd_of_sites_is_drawn_and_said(browser: Any, tmp_path: Path) -> Non
     opened = Visit(browser, path, 1280)
     visit = opened.page
     assert visit.locator(".leaflet-sites-pane canvas").count() >= 1
-    assert page_texts("zh")["crowd"].format(limit=mapdata.CROWD) in visit.inner_text("#panel")
+    assert page_texts("zh")["crowd"].format(limit=mapsites.CROWD) in visit.inner_text("#panel")
     assert visit.locator(".leaflet-symbols-pane .symbol").count() < 500
     visit.locator("#sites tbody button").first.click()
     assert "R1" in visit.inner_text(".leaflet-popup .card")

@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from test_maps import data_of, shape_of, sites_of
 
 from geojw.cli import main
+from geojw.editions import AUDIENCES, GRADES, Asked, Edition
 from geojw.errors import OutputError
 from geojw.generalise import Grade, generalise, precision_m
 from geojw.geodesy import AnalysisCRS
 from geojw.intake import SiteFiles
-from geojw.publish import AUDIENCES, GRADES, Asked, Edition, draw_zone, publish
+from geojw.publish import draw_zone, publish
 from geojw.zone import Zone, open_zone
 
 DAY = date(2026, 11, 22)
@@ -92,7 +93,7 @@ def test_no_dropped_value_is_in_the_page(planted: tuple[Zone, str], page: str) -
 
 
 def test_the_page_does_not_depend_on_what_its_audience_may_not_see(tmp_path: Path) -> None:
-    """Restricted layers are moved and renamed, hidden attributes changed: the public page stays the same, byte by byte."""
+    """Restricted layers moved and renamed, hidden attributes changed: the public page is the same, byte by byte."""
     real = rewritten(tmp_path / "real", lambda _, frame: frame)
     rng = np.random.default_rng(3)
 
@@ -153,7 +154,9 @@ def thin_things() -> np.ndarray[Any, Any]:
     """What a grid swallows: a thin ring, a small hole, a corridor between two rooms, a speck, a sliver of a gap."""
     ring = shapely.Point(0, 0).buffer(120).difference(shapely.Point(0, 0).buffer(116))
     holed = shapely.box(300, 0, 600, 300).difference(shapely.box(448, 148, 452, 152))
-    rooms = shapely.union_all([shapely.box(0, 300, 90, 390), shapely.box(90, 340, 400, 343), shapely.box(400, 300, 500, 390)])
+    rooms = shapely.union_all(
+        [shapely.box(0, 300, 90, 390), shapely.box(90, 340, 400, 343), shapely.box(400, 300, 500, 390)]
+    )
     speck = shapely.box(-400, 0, -398, 2)
     gap = shapely.union_all([shapely.box(-400, 300, -300, 400), shapely.box(-297, 300, -200, 400)])
     return np.array([ring, holed, rooms, speck, gap], dtype=object)

@@ -150,8 +150,9 @@ function fromDatum(ring, datum) {   // what 高德 and 百度 show is shifted by
 const STATE_ORDER = ["meets", "unsure", "nodata", "distance", "apart"];
 function tell(result) {
   const { place, layers: found, rules } = result;
-  const names = (list) => list.map(({ feature }) => feature.label).filter((name, i, all) => all.indexOf(name) === i).join(say("and"));
-  const ordered = found.filter(({ layer }) => !layer.zone || true).sort((a, b) => STATE_ORDER.indexOf(a.state) - STATE_ORDER.indexOf(b.state));
+  const names = (list) => list.filter(({ feature: { layer, id } }) => layer.named || id !== null).map(({ feature }) => feature.label).filter((name, i, all) => all.indexOf(name) === i).join(say("and"));
+  const isExtent = (layer) => !layer.zone && data.layers.some(({ coverage }) => coverage.layer === layer.id) && !data.rules.some((rule) => rule.layer === layer.id);
+  const ordered = found.filter(({ layer }) => !isExtent(layer)).sort((a, b) => STATE_ORDER.indexOf(a.state) - STATE_ORDER.indexOf(b.state));
   const body = node("tbody");
   for (const one of ordered) {
     const near = one.nearest && one.state !== "meets" && !one.layer.zone
@@ -200,6 +201,7 @@ function readPlace() {
     return;
   }
   ask(ring, { datum: byId("datum").value });
+  box.scrollIntoView({ block: "nearest" });
 }
 if (byId("check")) {
   byId("check").append(node("div", { class: "buttons" }, button(say("check_do"), readPlace, { class: "plain-button" }),

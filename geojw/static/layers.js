@@ -163,6 +163,22 @@ function switchLabels() {
     const wanted = drawn.on && map.getZoom() >= (drawn.layer.kind === "point" ? LABELS_FROM - 1 : LABELS_FROM);
     if (wanted !== map.hasLayer(drawn.labels)) wanted ? drawn.labels.addTo(map) : drawn.labels.remove();
   }
+  arrangeLabels();
+}
+// Labels give way: points before rings before areas; a label that would lie on a symbol or another label moves left, or is not shown.
+const LABEL_ORDER = ["", "ring", "area"];
+function arrangeLabels() {
+  const taken = [...document.querySelectorAll(".leaflet-symbols-pane .symbol, .grid-label span")].map((mark) => mark.getBoundingClientRect());
+  const free = (box) => taken.every((other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom);
+  const kindOf = (tag) => LABEL_ORDER.findIndex((kind) => kind && tag.classList.contains(kind)) + 1 || 0;
+  const tags = [...document.querySelectorAll(".tag-on-map")].sort((a, b) => kindOf(a) - kindOf(b));
+  for (const tag of tags) {
+    tag.classList.remove("left", "gone");
+    if (!free(tag.getBoundingClientRect()) && !tag.classList.contains("area")) tag.classList.add("left");
+    const box = tag.getBoundingClientRect();
+    if (free(box)) taken.push(box);
+    else tag.classList.add("gone");
+  }
 }
 function setLayer(drawn, on) {
   drawn.on = drawn.box.checked = on;

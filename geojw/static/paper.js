@@ -84,7 +84,7 @@ function pictureMap(pen, size, on) {
   for (let k = Math.ceil(view.getWest() / step); k * step < view.getEast(); k++) write(pen, degrees(k * step, step) + "E", map.latLngToContainerPoint([0, k * step]).x, 9, { size: 10, align: "center", halo: true, colour: "#333" });
   for (let k = Math.ceil(view.getSouth() / step); k * step < view.getNorth(); k++) write(pen, degrees(k * step, step) + "N", size.x - 3, map.latLngToContainerPoint([k * step, 0]).y, { size: 10, align: "right", halo: true, colour: "#333" });
   symbolGroup.eachLayer((marker) => pictureSymbol(pen, map.latLngToContainerPoint(marker.getLatLng()), marker.options.icon.options.html));
-  document.querySelectorAll(".leaflet-labels-pane .tag-on-map").forEach((tag) => {
+  document.querySelectorAll(".leaflet-labels-pane .tag-on-map:not(.gone)").forEach((tag) => {
     const at = tag.getBoundingClientRect(), frame = map.getContainer().getBoundingClientRect();
     write(pen, tag.textContent, at.left - frame.left, at.top - frame.top + at.height / 2, { size: 12, weight: 600, halo: true, colour: "#08306b" });
   });

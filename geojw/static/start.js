@@ -28,7 +28,7 @@ map.on("click", ({ latlng }) => {
   if (feature) openFeature(feature, latlng, null);
 });
 map.on("zoomend", () => { dots(); switchLabels(); });
-map.on("moveend resize", () => { symbols(); grid(); remember(); });
+map.on("moveend resize", () => { symbols(); grid(); arrangeLabels(); remember(); });
 listRules();
 baseMaps();
 dots(); symbols(); grid(); fill();

@@ -66,12 +66,12 @@ const sites = data.sites.rows.map((row, index) => {
 const placed = sites.filter((site) => site.shape);
 
 const columns = new Map((data.findings.columns ?? []).map((name, index) => [name, index]));
+const decoded = (names, row) => Object.fromEntries(names.map((name, at) =>
+  [name, row[at] === null || row[at] === undefined ? null : data.findings.numbers.includes(name) ? row[at] : data.findings.strings[row[at]]]));
+const sameOfRule = new Map((data.findings.rules ?? []).map((row) => decoded(data.findings.rule_columns, row)).map((rule) => [rule.rule_id, rule]));
 function findingsOf(site) {
   const found = data.findings;
-  if (!data.rough) {
-    return found.rows[site.index].map((row) => Object.fromEntries([...columns].map(([name, at]) =>
-      [name, row[at] === null || found.numbers.includes(name) ? row[at] : found.strings[row[at]]])));
-  }
+  if (!data.rough) return found.rows[site.index].map((row) => decoded(found.columns, row)).map((one) => ({ ...sameOfRule.get(one.rule_id), ...one }));
   const pattern = found.patterns[found.of[site.index]], values = found.values[site.index] || [];
   const out = [];
   for (let i = 0, hit = 0; i < pattern.length; i += 2) {
