@@ -2,7 +2,8 @@
 let before = null;
 function paper(on) {
   const root = document.documentElement, panel = byId("panel");
-  if (on) before = map.getBounds();
+  map.stop();
+  if (on) { before = map.getBounds(); map.setMaxBounds(null); }
   root.classList.toggle("printing", on);   // the layout of the sheet, so that what is measured now is what is printed
   panel.scrollTop = byId("notices").scrollTop = 0;
   panel.style.zoom = 1;
@@ -11,6 +12,7 @@ function paper(on) {
   }
   map.invalidateSize({ animate: false });
   if (before) map.fitBounds(before, { animate: false });
+  if (!on) map.setMaxBounds(limits.pad(1));
 }
 window.addEventListener("beforeprint", () => paper(true));
 window.addEventListener("afterprint", () => paper(false));
