@@ -62,7 +62,8 @@ function pictureMap(pen, size, on) {
     if (layer.zone) continue;
     const look = { color: layer.paint.colour, weight: layer.paint.weight, fill: layer.paint.colour, opacity: layer.paint.opacity, dot: layer.paint.colour, dash: layer.paint.dash?.split(/[ ,]+/).map(Number) };
     if (layer.paint.hatch) { look.fill = hatch(pen, layer.paint.colour); look.opacity = 1; }
-    layer.features.forEach(({ shape }) => stroke(pen, item(shape), look, place));
+    const loose = { ...look, opacity: 0.06, dash: [3, 5] };   // somewhere in it
+    layer.features.forEach(({ shape, adrift }) => stroke(pen, item(shape), adrift ? loose : look, place));
   }
   for (const { layer } of zones) {
     const outline = layer.features.map(({ shape }) => item(shape));
