@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-<<<<<<< HEAD
-from collections.abc import Callable
-=======
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
->>>>>>> main
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path

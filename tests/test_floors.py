@@ -12,7 +12,7 @@ FLOORS = (
     ("errors",),
     ("geodesy", "catalogue"),
     ("wording",),
-("pieces", "exact", "access_list", "generalise", "datums", "boundary_rings"),
+    ("pieces", "exact", "access_list", "generalise", "datums", "boundary_rings"),
     ("grid", "pack", "mapdata", "coordinates", "boundary_points", "transformations"),
     ("index", "mapsites", "control_points", "suspicion"),
     ("shares",),
