@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from geojw.access_list import EFFECTS
-from geojw.errors import Fault, GeojwError, PackError, SitesError
+from geojw.errors import Fault, GeojwError, OutputError, PackError, SitesError
 from geojw.options import PATH, asked, reading
 from geojw.terminal import LINE, print_inspection
 from geojw.terminal import console as _console
@@ -309,6 +310,50 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
             _shown(row.decided_by.replace(";", " ")), area,
         )  # fmt: skip
     return table
+
+
+@main.command(name="map")
+@_zone
+@click.option(
+    "--audience",
+    type=click.Choice(["internal", "department", "public"]),
+    default="internal",
+    show_default=True,
+    help="给谁看 / who will see it",
+)
+@_out("geojw-map")
+@click.option("--review-number", "review", metavar="审图号", help="公开地图必须有 / required of a public map")
+@click.option("--draft", is_flag=True, help="无审图号的草稿，印“未经审图” / a draft without a number, marked as one")
+@click.option("--sites", type=click.Path(path_type=Path), help="图上的项目 / sites to show with their verdicts")
+@click.option("--split", is_flag=True, help="脚本与样式另存 assets 文件夹 / scripts and styles in a folder assets")
+@click.option("--tianditu", is_flag=True, help="天地图，密钥取自 GEOJW_TIANDITU_KEY / Tianditu, key from that variable")
+@click.option("--gaode", is_flag=True, help="高德底图，瓦片纠偏 / Gaode tiles, shifted to where they belong")
+@_on
+@_lang
+@_told
+def draw_map(zone: str, on: date | None, out: Path, **options: Any) -> int:  # noqa: ANN401 - click's own
+    """片区地图：内部、部门、公众三种 / the map of a zone for an audience."""
+    from geojw.editions import Asked  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.intake import SiteFiles  # noqa: PLC0415
+    from geojw.publish import publish  # noqa: PLC0415
+    from geojw.zone import open_zone, today  # noqa: PLC0415
+
+    console = _console(soft_wrap=True)
+    path = options.pop("sites")
+    asked = Asked(day=on or today(), **(options | {"tianditu": _tianditu_key() if options["tianditu"] else None}))
+    asked.check()
+    if asked.tianditu:
+        console.print(Text(say("run.key_in_page", asked.lang), "yellow3"))
+    place, files = _both_or_all_faults(lambda: open_zone(zone), lambda: None if path is None else SiteFiles(path))
+    console.print(Text(say("run.written", asked.lang, out=publish(place, asked, out, files)), "bold"))
+    return DONE
+
+
+def _tianditu_key() -> str:
+    key = os.environ.get("GEOJW_TIANDITU_KEY", "")
+    if not re.fullmatch(r"[0-9a-zA-Z]{8,64}", key):
+        raise OutputError([Fault("tianditu_key", "GEOJW_TIANDITU_KEY")])
+    return key
 
 
 @main.command()
