@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 import geopandas as gpd
@@ -29,10 +30,14 @@ SIZES_MM = {"A5": (148.0, 210.0), "A4": (210.0, 297.0), "A3": (297.0, 420.0), "A
 MIN_MM, MAX_MM = 60.0, 1_200.0
 MAX_PIXELS = 250_000_000
 """More take over a gigabyte of memory."""
-SMALLEST_PT = 4.5
-"""Smallest letters that print."""
-MIN_MAP_EM, COLUMN_EM = 14.0, 20.0
-"""Least width and height of the map, and least width of a column of the legend, in letters."""
+SMALLEST_PT, LARGEST_PT = 5.5, 14.0
+"""Least and greatest size of the plain letters: notes are smaller by a sixth, and below 4.5 points nobody reads."""
+SHRINKS = ((1.0, 0.94, 0.88, 0.82), (0.76, 0.7))
+"""Sizes of letters that are tried, as shares of what suits the sheet: the second ones only if the first do not do."""
+NOTICE, NOTICE_EM = 0.9, 1.25
+"""Size of the notices' letters and height of their lines, by the plain letters."""
+MIN_MAP_EM, COLUMN_EM = 16.0, (20.0, 27.0)
+"""Least width and height of the map, and least and greatest width of a column of the legend, in letters."""
 RULE, CREAM = "#8c949b", "#fff3cd"
 
 
@@ -137,15 +142,12 @@ class Drawing:
         What the legend says.
     paper
         The sheet.
-    moved
-        Whether a site's symbol stands beside its place.
     """
 
     figure: Figure
     frame: Frame
     legend: list[Entry]
     paper: Paper
-    moved: bool = False
 
     def write(self, form: Format) -> bytes:
         """Write it as a file of a format; the same content gives the same bytes."""
@@ -229,76 +231,76 @@ def draw(content: Content, analysis: AnalysisCRS, paper: Paper, texts: Mapping[s
         There is no font with Chinese letters.
     """
     with fonts.typesetting():
-        size_pt = min(max(0.03 * (paper.width_mm * paper.height_mm) ** 0.5, 5.0), 14.0)
+        size_pt = min(max(0.03 * (paper.width_mm * paper.height_mm) ** 0.5, SMALLEST_PT), LARGEST_PT)
         layers = mapface.planar(content.layers, analysis)
-        for listed in (True, False):
-            for shrink in (1.0, 0.94, 0.88, 0.82, 0.76, 0.7):
-                sheet = _Sheet(content, layers, analysis, paper, texts, max(size_pt * shrink, SMALLEST_PT), listed=listed)
-                if sheet.fits:
+        for listed, shrinks in product((True, False), SHRINKS):
+            sizes = [size_pt * shrink for shrink in shrinks if size_pt * shrink >= SMALLEST_PT]
+            tried = [_Sheet(content, analysis, paper, texts, *each) for each in product(sizes, (1, 2, 3))]
+            for sheet in sorted((one for one in tried if one.has_room), key=_Sheet.rank):
+                if sheet.complete(layers, listed=listed):
                     return sheet.drawing()
         raise OutputError(
             [Fault("figure_small", "--size", {"width": f"{paper.width_mm:g}", "height": f"{paper.height_mm:g}"})]
         )
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A line below the map, already broken to fit: its size as a share of the plain letters' and the room it takes."""
-
-    text: str
-    share: float
-    colour: str
-    em: float
-
-
 class _Sheet:
-    """One attempt at a sheet: all blocks are measured first, then drawn."""
+    """One attempt at a sheet, of letters of a size and so many columns: measured first, then drawn."""
 
     def __init__(
-        self, content: Content, layers: Sequence[Planar], analysis: AnalysisCRS, paper: Paper,
-        texts: Mapping[str, str], size_pt: float, *, listed: bool,
+        self, content: Content, analysis: AnalysisCRS, paper: Paper, texts: Mapping[str, str], size_pt: float, columns: int
     ) -> None:  # fmt: skip
         self.content, self.analysis, self.paper, self.texts = content, analysis, paper, texts
-        self.size_pt, self.em = size_pt, size_pt * fonts.MM_A_POINT
+        self.size_pt, self.em, self.count = size_pt, size_pt * fonts.MM_A_POINT, columns
         self.margin, self.rim, self.gap = 2.4 * self.em, 1.7 * self.em, 1.3 * self.em
         self.inner_mm = paper.width_mm - 2.0 * self.margin
         self.title = fonts.wrapped(content.title, self.inner_mm, 2.1 * size_pt, 2)
         self.notices = [
-            _Row(("· " if first else "  ") + line, 0.9, INK, 1.25)
+            ("· " if first else "  ") + line
             for notice in content.notices
-            for first, line in _first(fonts.wrapped(notice, self.inner_mm - 3.0 * self.em, 0.9 * size_pt))
+            for first, line in _first(fonts.wrapped(notice, self.inner_mm - 3.0 * self.em, NOTICE * size_pt))
         ]
         self.body = self._body()
-        self.frame = fit(content.extent_m, self._map_box())
-        self.detail_m = DETAIL_MM * self.frame.metres_a_mm
+        self.column_mm, box = self._shares(columns)
+        self.has_room = min(box[2] - box[0], box[3] - box[1]) >= MIN_MAP_EM * self.em
+        if self.has_room:
+            self.frame = fit(content.extent_m, box)
+            self.bar = scale_bar(self.frame, analysis, min(0.38 * self.frame.width_mm, 18.0 * self.em))
+            self.words = {verdict: texts[f"short.{verdict}"] for verdict in VERDICTS}
+
+    def rank(self) -> tuple[float, float, int]:
+        """Prefer a large map, then large letters, then few columns."""
+        return self.frame.scale, -self.size_pt, self.count
+
+    def complete(self, layers: Sequence[Planar], *, listed: bool) -> bool:
+        """Place layers, sites and legend; tell whether the legend fits."""
+        sites = self.content.sites
         self.layers = mapface.placed(layers, self.frame)
-        sites = content.sites
-        self.spots = None if sites is None else mapface.place_sites(sites, self.frame, analysis)
+        self.spots = None if sites is None else mapface.place_sites(sites, self.frame, self.analysis)
         self.numbered = listed and sites is not None and 0 < len(sites) <= mapface.LISTED
+        self.places = Places(self.frame.box_mm, [self._bar_box(), self._north_box()])
+        self.pins = mapface.place_pins(self.spots, self.frame, self.places, self.em) if self.numbered and self.spots else []
         self.legend = [*self._legend()]
         self.columns = self._columns()
-
-    @property
-    def fits(self) -> bool:
-        """Whether the map has room and the legend fits beside it."""
-        return min(self.frame.width_mm, self.frame.height_mm) >= MIN_MAP_EM * self.em and self.columns is not None
+        return bool(self.columns)
 
     def _body(self) -> Box:
         """Give what is left between the head and the foot."""
         head = (2.6 * len(self.title) + 1.6) * self.em
-        foot = sum(row.em for row in self.notices) * self.em + (1.0 * self.em if self.notices else 0.0) + 2.4 * self.em
+        foot = len(self.notices) * NOTICE_EM * self.em + (1.0 * self.em if self.notices else 0.0) + 2.4 * self.em
         return (
             self.margin, self.margin + foot, self.paper.width_mm - self.margin, self.paper.height_mm - self.margin - head,
         )  # fmt: skip
 
-    def _map_box(self) -> Box:
-        """Give the map as much width as its shape can use, and the legend the rest, at least a column."""
+    def _shares(self, columns: int) -> tuple[float, Box]:
+        """Give the legend's columns the width that the map cannot use, and no less or more than reads well."""
         left, bottom, right, top = self.body
         x0, y0, x1, y1 = self.content.extent_m
         usable = (top - bottom) * (x1 - x0) / max(y1 - y0, 1e-9) * 1.04 + 2.0 * self.rim
-        most = right - left - self.gap - COLUMN_EM * self.em
-        wide = max(min(usable, most), min(0.45 * (right - left), most))
-        return left + self.rim, bottom + self.rim, left + wide - self.rim, top - self.rim
+        low, high = COLUMN_EM
+        column = min(max((right - left - usable) / columns - self.gap, low * self.em), high * self.em)
+        end = right - columns * (column + self.gap)
+        return column, (left + self.rim, bottom + self.rim, end - self.rim, top - self.rim)
 
     def _legend(self) -> Iterator[Entry]:
         """List what is drawn, the uppermost first, then the sites, then the sources."""
@@ -329,7 +331,7 @@ class _Sheet:
             yield Entry("note", f"[{number}] {texts[f'status.{status}']} · {source}")
         lon, lat = (f"{abs(value):.4g}°{half}" for value, half in self._centre())
         yield Entry("note", texts["projection"].format(lon=lon, lat=lat))
-        yield Entry("note", texts["detail"].format(metres=f"{self.detail_m:.2g}", mm=f"{DETAIL_MM:g}"))
+        yield Entry("note", texts["detail"].format(metres=f"{DETAIL_MM * self.frame.metres_a_mm:.2g}", mm=f"{DETAIL_MM:g}"))
         yield from (Entry("note", line) for line in self.content.lines)
 
     def _centre(self) -> tuple[tuple[float, str], tuple[float, str]]:
@@ -344,6 +346,8 @@ class _Sheet:
     def _site_notes(self, outside: int, total: int) -> Iterator[Entry]:
         if not self.numbered and total:
             yield Entry("note", self.texts["not_listed"].format(count=f"{total:,}"))
+        if any(pin.moved for pin in self.pins):
+            yield Entry("note", self.texts["moved"])
         if outside:
             yield Entry("note", self.texts["outside_frame"].format(count=f"{outside:,}"))
 
@@ -354,29 +358,23 @@ class _Sheet:
             where = "" if seen else self.texts["off_map"]
             yield Entry("site", where + named, str(verdict), number, most=1)
 
-    def _columns(self) -> list[list[tuple[Entry, list[str]]]] | None:
-        """Break the legend into columns; None where it has too few."""
-        left, bottom, right, top = self.body
-        room = right - (self.frame.box_mm[2] + self.rim)
-        count = int(room / (self.gap + COLUMN_EM * self.em) + 1e-9)
-        if count < 1:
-            return None
-        self.column_mm = room / count - self.gap
+    def _columns(self) -> list[list[tuple[Entry, list[str]]]]:
+        """Break the legend into columns, a heading with what it heads; none where they do not hold it."""
+        room = (self.body[3] - self.body[1]) / self.em
         columns: list[list[tuple[Entry, list[str]]]] = [[]]
         used = 0.0
         for number, entry in enumerate(self.legend):
             lines = self._lines(entry)
-            tall = _tall_em(entry, lines) * self.em
-            after = self.legend[number + 1 : number + 2] if entry.kind == "heading" else []
-            with_next = tall + sum(_tall_em(other, self._lines(other)) for other in after) * self.em
-            if columns[-1] and used + with_next > top - bottom:
+            tall = _tall_em(entry, lines)
+            headed = self.legend[number + 1 : number + 2] if entry.kind == "heading" else []
+            if columns[-1] and used + tall + sum(_tall_em(other, self._lines(other)) for other in headed) > room:
                 columns.append([])
                 used = 0.0
             columns[-1].append((entry, lines))
             used += tall
-            if used > top - bottom:
-                return None
-        return columns if len(columns) <= count else None
+            if used > room or len(columns) > self.count:
+                return []
+        return columns
 
     def _lines(self, entry: Entry) -> list[str]:
         style = STYLES[entry.kind]
@@ -394,10 +392,10 @@ class _Sheet:
         axes.set_ylim(0.0, high)
         canvas = Canvas(axes, self.size_pt)
         self._draw_head(canvas)
-        moved = self._draw_map(canvas)
+        self._draw_map(canvas)
         self._draw_columns(canvas)
         self._draw_foot(canvas)
-        return Drawing(figure, self.frame, self.legend, self.paper, moved)
+        return Drawing(figure, self.frame, self.legend, self.paper)
 
     def _draw_head(self, canvas: Canvas) -> None:
         middle, y = self.paper.width_mm / 2.0, self.paper.height_mm - self.margin
@@ -412,66 +410,75 @@ class _Sheet:
         line = fonts.wrapped(self.content.subtitle, room, self.size_pt, 1)[0]
         canvas.text(self.margin, y - 0.6 * self.em, line, self.size_pt, colour=QUIET)
 
-    def _draw_map(self, canvas: Canvas) -> bool:
+    def _draw_map(self, canvas: Canvas) -> None:
         frame, content = self.frame, self.content
-        places = Places(frame.box_mm)
         mapface.paint_layers(canvas, frame, self.layers)
         mapface.paint_graticule(canvas, frame, self.analysis, self.rim)
-        self._draw_scale_bar(canvas, places)
-        self._draw_north(canvas, places)
-        moved = False
+        self._draw_bar(canvas)
+        self._draw_north(canvas)
         if content.sites is not None and self.spots is not None:
-            words = {verdict: self.texts[f"short.{verdict}"] for verdict in VERDICTS}
-            moved = mapface.paint_sites(
-                canvas, frame, content.sites, self.spots, words, places, numbered=self.numbered
-            )  # fmt: skip
-        mapface.paint_names(canvas, frame, self.layers, places)
+            verdicts = [*map(str, content.sites["verdict"])]
+            mapface.paint_sites(canvas, frame, verdicts, self.spots)
+            if self.numbered:
+                mapface.paint_pins(canvas, self.pins, verdicts, self.words)
+            else:
+                mapface.paint_crowd(canvas, frame, verdicts, self.spots)
+        mapface.paint_names(canvas, frame, self.layers, self.places)
         if content.stamp is not None:
             mapface.paint_stamp(canvas, frame, content.stamp)
         left, bottom, right, top = frame.box_mm
         canvas.box(frame.box_mm, level("rim"), edge=INK, weight=0.5)
         rim = (left - self.rim, bottom - self.rim, right + self.rim, top + self.rim)
         canvas.box(rim, level("rim"), edge=INK, weight=1.2)
-        return moved
 
-    def _draw_scale_bar(self, canvas: Canvas, places: Places) -> None:
-        """Draw the bar, half of it black, and the scale as a number, in the lower left of the map."""
-        bar = scale_bar(self.frame, self.analysis, min(0.38 * self.frame.width_mm, 18.0 * self.em))
-        unit, in_unit = ("km", 1_000.0) if bar.length_m >= 1_000.0 else ("m", 1.0)  # noqa: PLR2004 - a kilometre
-        size, small = self.size_pt, 0.85 * self.size_pt
-        number = self.texts["scale"].format(scale=f"{self.frame.scale:,.0f}".replace(",", " "))
+    def _bar_texts(self) -> tuple[str, str]:
+        """Give the scale bar's length and the scale in words."""
+        unit, metres = ("km", 1_000.0) if self.bar.length_m >= 1_000.0 else ("m", 1.0)  # noqa: PLR2004 - a kilometre
+        scale = self.texts["scale"].format(scale=f"{self.frame.scale:,.0f}".replace(",", " "))
         sheet = self.texts["sheet"].format(width=f"{self.paper.width_mm:g}", height=f"{self.paper.height_mm:g}")
-        whole = f"{bar.length_m / in_unit:g} {self.texts[f'unit.{unit}']}"
-        wide = max(bar.length_mm + fonts.width_mm(whole, size) + self.em, fonts.width_mm(number + sheet, small)) + 1.6 * self.em
-        left, bottom = self.frame.left_mm, self.frame.bottom_mm
-        box = (left, bottom, left + wide, bottom + 4.6 * self.em)
-        places.taken.append(box)
-        canvas.box(box, level("rim"), face="#ffffff", opacity=0.85)
-        x, y = left + self.em, bottom + 2.0 * self.em
-        half = bar.length_mm / 2.0
-        for number_of, face in ((0, INK), (1, "#ffffff")):
-            start = x + number_of * half
-            canvas.box((start, y, start + half, y + 0.5 * self.em), level("text"), face=face, edge=INK, weight=0.5)
-        for share, text in ((0.0, "0"), (0.5, f"{bar.length_m / in_unit / 2.0:g}")):
-            canvas.text(x + share * bar.length_mm, y + 1.25 * self.em, text, size, align="center")
-        head = fonts.width_mm(f"{bar.length_m / in_unit:g}", size) / 2.0
-        canvas.text(x + bar.length_mm - head, y + 1.25 * self.em, whole, size)
-        canvas.text(x, bottom + 0.95 * self.em, number + sheet, small, colour=QUIET)
+        return f"{self.bar.length_m / metres:g} {self.texts[f'unit.{unit}']}", scale + sheet
 
-    def _draw_north(self, canvas: Canvas, places: Places) -> None:
+    def _bar_box(self) -> Box:
+        whole, scale = self._bar_texts()
+        wide = max(
+            self.bar.length_mm + fonts.width_mm(whole, self.size_pt), fonts.width_mm(scale, 0.85 * self.size_pt)
+        )  # fmt: skip
+        left, bottom = self.frame.left_mm, self.frame.bottom_mm
+        return left, bottom, left + wide + 2.0 * self.em, bottom + 4.6 * self.em
+
+    def _draw_bar(self, canvas: Canvas) -> None:
+        """Draw the scale bar, half of it black, and the scale as a number, in the lower left of the map."""
+        whole, scale = self._bar_texts()
+        number, box = whole.split(" ", maxsplit=1)[0], self._bar_box()
+        canvas.box(box, level("rim"), face="#ffffff", opacity=0.85)
+        x, y, half = box[0] + self.em, box[1] + 2.0 * self.em, self.bar.length_mm / 2.0
+        for start, face in ((x, INK), (x + half, "#ffffff")):
+            canvas.box((start, y, start + half, y + 0.5 * self.em), level("text"), face=face, edge=INK, weight=0.5)
+        for at, text in ((x, "0"), (x + half, f"{float(number) / 2.0:g}")):
+            canvas.text(at, y + 1.25 * self.em, text, self.size_pt, align="center")
+        to_middle = fonts.width_mm(number, self.size_pt) / 2.0
+        canvas.text(x + 2.0 * half - to_middle, y + 1.25 * self.em, whole, self.size_pt)
+        canvas.text(x, box[1] + 0.95 * self.em, scale, 0.85 * self.size_pt, colour=QUIET)
+
+    def _north_box(self) -> Box:
+        right, top = self.frame.box_mm[2:]
+        return right - 3.6 * self.em, top - 5.9 * self.em, right - 0.4 * self.em, top - 0.4 * self.em
+
+    def _draw_north(self, canvas: Canvas) -> None:
         """Draw the arrow: in this plane true north is up in the map's middle."""
-        x, top = self.frame.box_mm[2] - 1.9 * self.em, self.frame.box_mm[3] - 0.9 * self.em
-        places.taken.append((x - 1.5 * self.em, top - 5.0 * self.em, x + 1.5 * self.em, top + 0.5 * self.em))
-        canvas.text(x, top - 0.5 * self.em, self.texts["north_letter"], 1.1 * self.size_pt, align="center", halo="#ffffff")
-        tip, foot, waist = top - 1.3 * self.em, top - 4.6 * self.em, top - 3.9 * self.em
+        left, _, right, top = self._north_box()
+        x, tip, foot = (left + right) / 2.0, top - 1.8 * self.em, top - 5.1 * self.em
+        canvas.text(
+            x, top - 0.9 * self.em, self.texts["north_letter"], 1.1 * self.size_pt, align="center", halo="#ffffff"
+        )  # fmt: skip
         for side, face in ((-1.0, INK), (1.0, "#ffffff")):
-            half = shapely.Polygon([(x, tip), (x + side * 0.85 * self.em, foot), (x, waist)])
+            half = shapely.Polygon([(x, tip), (x + side * 0.85 * self.em, foot), (x, foot + 0.7 * self.em)])
             canvas.shape(outline(np.array([half])), level("text"), face=face, edge=INK, weight=0.6)
 
     def _draw_columns(self, canvas: Canvas) -> None:
         top = self.body[3]
         by_id = {one.layer.id: one for one in self.layers}
-        for number, column in enumerate(self.columns or []):
+        for number, column in enumerate(self.columns):
             x = self.frame.box_mm[2] + self.rim + self.gap + number * (self.column_mm + self.gap)
             y = top
             for entry, lines in column:
@@ -504,13 +511,13 @@ class _Sheet:
     def _draw_foot(self, canvas: Canvas) -> None:
         left, right, y = self.margin, self.paper.width_mm - self.margin, self.body[1] - 0.7 * self.em
         if self.notices:
-            tall = sum(row.em for row in self.notices) * self.em + 0.6 * self.em
+            tall = len(self.notices) * NOTICE_EM * self.em + 0.6 * self.em
             canvas.box((left, y - tall, right, y), level("ground"), face=CREAM)
             canvas.box((left, y - tall, left + 0.35 * self.em, y), level("layers"), face="#8a5a00")
             at = y - 0.3 * self.em
             for row in self.notices:
-                canvas.text(left + self.em, at - 0.62 * self.em, row.text, row.share * self.size_pt, colour=row.colour)
-                at -= row.em * self.em
+                canvas.text(left + self.em, at - 0.62 * self.em, row, NOTICE * self.size_pt)
+                at -= NOTICE_EM * self.em
         day = self.content.day
         wide = fonts.width_mm(day, self.size_pt)
         canvas.text(right, self.margin + 0.4 * self.em, day, self.size_pt, align="right", colour=QUIET)

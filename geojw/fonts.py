@@ -116,7 +116,7 @@ def typesetting() -> Iterator[Typeface]:
         "font.family": [_FAMILY, _REST],
         "text.parse_math": False,
         "text.usetex": False,
-        "axes.unicode_minus": False,
+        "text.hinting": "no_hinting",  # letters as wide in pixels as in PDF and SVG, so that lines break alike
         "svg.fonttype": "path",
         "svg.hashsalt": "geojw",
         "pdf.fonttype": 42 if face.truetype else 3,

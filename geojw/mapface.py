@@ -27,14 +27,20 @@ LISTED = 60
 """So many sites are numbered; more are drawn as small symbols only."""
 CROWD = 2_000
 """Above so many, sites are pixels in SVG and PDF too: a word processor stalls on as many outlines."""
-INK, QUIET, DIM, GROUND, STAMP = "#1a1a1a", "#4a4a4a", "#dfe3e7", "#fffdf5", "#b00020"
+INK, QUIET, EDGE, DIM, GROUND, STAMP = "#1a1a1a", "#4a4a4a", "#222222", "#dfe3e7", "#fffdf5", "#b00020"
 LEVELS = ("ground", "layers", "dim", "grid", "zone", "rings", "sites", "names", "symbols", "stamp", "rim", "text")
 """What lies over what, from below."""
 
 SMALLEST_MM, PLOT_MM = 0.7, 6.0
 """An area smaller than the first is drawn as a dot, in layers whose largest is below the second."""
 AREA = 2
+PIN_EM, TAG = 1.5, 0.82
+"""Width of a numbered symbol, and size of its number, in plain letters."""
 
+STAMP_TURN = 24.0
+
+_PLAIN_PT = 7.5
+"""Size of letters for which the weights of lines are meant; on other sheets they are in proportion."""
 _PT_A_PX = 0.55
 """Points of a printed line for each pixel of the page's."""
 _MIDDLE_EM = 0.38
@@ -103,20 +109,21 @@ class Canvas:
         weight: float = 0.0, dash: Sequence[float] = (), hatch: str | None = None, clip: Box | None = None,
         pixels: bool = False,
     ) -> None:  # fmt: skip
-        """Draw a path: `weight` and `dash` in points; a hatch is in the colour of the edge."""
+        """Draw a path: `weight` and `dash` in points beside plain letters; a hatch is in the colour of the edge."""
         from matplotlib.colors import to_rgba  # noqa: PLC0415 - heavy
         from matplotlib.patches import PathPatch  # noqa: PLC0415
 
         if not len(path.vertices):
             return
+        thick = weight * self.size_pt / _PLAIN_PT
         patch = PathPatch(
             path, facecolor="none" if face is None else to_rgba(face, opacity), zorder=order, fill=face is not None,
-            edgecolor="none" if edge is None or weight == 0 else edge, linewidth=weight, hatch=hatch,
+            edgecolor="none" if edge is None or weight == 0 else edge, linewidth=thick, hatch=hatch,
             linestyle=(0.0, [part / weight for part in dash]) if dash and weight else "-", joinstyle="round", capstyle="butt",
         )  # fmt: skip
         if hatch is not None:
             patch.set_hatchcolor(edge)
-            patch.set_hatch_linewidth(0.55)
+            patch.set_hatch_linewidth(0.55 * self.size_pt / _PLAIN_PT)
         patch.set_rasterized(pixels)
         self.axes.add_patch(patch)
         if clip is not None:
@@ -266,10 +273,13 @@ def ring_dashes(count: int) -> list[tuple[float, ...]]:
 
 def paint_point(canvas: Canvas, x: float, y: float, colour: str, order: float) -> None:
     """Draw a point of a layer."""
-    at = np.array([shapely.Point(x, y)], dtype=object)
     size = 0.42 * canvas.em_mm
-    canvas.shape(outline(shapely.buffer(at, size, quad_segs=16)), order, face="#ffffff", edge=colour, weight=1.1)
-    canvas.shape(outline(shapely.buffer(at, size * 0.4, quad_segs=16)), order, face=colour)
+    canvas.shape(_disc(x, y, size), order, face="#ffffff", edge=colour, weight=1.1)
+    canvas.shape(_disc(x, y, 0.4 * size), order, face=colour)
+
+
+def _disc(x: float, y: float, radius: float) -> Path:
+    return outline(np.array([shapely.Point(x, y).buffer(radius)], dtype=object))
 
 
 def paint_swatch(canvas: Canvas, one: Placed, box: Box) -> None:
@@ -337,6 +347,9 @@ def _paint_name(
     size = 0.92 * canvas.size_pt
     text = fonts.wrapped(name, 16.0 * canvas.em_mm, size, 1)[0]
     width, height = fonts.width_mm(text, size), size * fonts.MM_A_POINT * 1.15
+    x0, y0, x1, y1 = shapely.bounds(shape)
+    if shapely.get_dimensions(shape) > 0 and max(x1 - x0, y1 - y0) < 0.8 * width:
+        return  # the name would be larger than what it names
     at = places.take(_spots(shape, frame, width, height, canvas.em_mm), width, height)
     if at is not None:
         order = level("names", 0.5)
@@ -401,12 +414,12 @@ def paint_symbol(canvas: Canvas, x: float, y: float, verdict: str, size: float, 
     """Draw a verdict's symbol of a size in mm: colour, shape and short word, as on the page."""
     paint = verdict_paints()[verdict]
     shape = shapely.transform(_symbol_shape(verdict), lambda xy: xy * size + (x, y))
-    rims = ((0.0, "#222222"), (0.06 * size, "#ffffff"), (0.12 * size, paint.colour))
+    rims = ((0.0, EDGE), (0.06 * size, "#ffffff"), (0.12 * size, paint.colour))
     for inset, colour in rims:
         canvas.shape(outline(np.array([shape.buffer(-inset)])), order, face=colour)
     if verdict == "undetermined":
         rim = outline(np.array([shape.buffer(-0.09 * size).exterior]))
-        canvas.shape(rim, order, edge="#222222", weight=0.12 * size / fonts.MM_A_POINT / 2, dash=(0.9, 0.9))
+        canvas.shape(rim, order, edge=EDGE, weight=0.12 * size / fonts.MM_A_POINT / 2, dash=(0.9, 0.9))
     letters = 0.6 * size / fonts.MM_A_POINT
     canvas.text(x, y, word, letters, colour=paint.ink, align="center", order=order + 1e-6)
 
@@ -428,89 +441,108 @@ def place_sites(sites: gpd.GeoDataFrame, frame: Frame, analysis: AnalysisCRS) ->
     return SiteSpots(shapes, frame.in_sight(shapes))
 
 
-def paint_sites(
-    canvas: Canvas, frame: Frame, sites: gpd.GeoDataFrame, spots: SiteSpots, words: Mapping[str, str], places: Places,
-    *, numbered: bool,
-) -> bool:  # fmt: skip
+@dataclass(frozen=True)
+class Pin:
     """
-    Draw sites: their shapes, and a symbol each, the strictest on top.
+    A numbered symbol.
 
     Parameters
     ----------
-    canvas, frame
-        The sheet and the map.
-    sites
-        In the order of their numbers.
-    spots
-        Of these.
-    words
-        Verdict -> short word.
-    places
-        What is taken.
-    numbered
-        Whether each symbol stands apart with its number (else they are small and may cover each other).
-
-    Returns
-    -------
-    bool
-        Whether a symbol had to move from its place, with a line that leads back.
+    number
+        Of the site, from 0.
+    at
+        A point on the site, in mm.
+    centre
+        The symbol's.
+    moved
+        Whether it stands beside the site, with a line that leads there.
     """
-    box, verdicts = frame.box_mm, sites["verdict"].to_numpy()
-    for verdict in reversed(VERDICTS):
-        mine = spots.shapes[(verdicts == verdict) & spots.seen]
-        colour = verdict_paints()[verdict].colour
-        flat = mine[shapely.get_dimensions(mine) == AREA]
-        order, crowd = level("sites", 0.1 * (7 - VERDICTS.index(verdict))), len(sites) > CROWD
-        canvas.shape(outline(flat), order, face=colour, opacity=0.75, edge="#222222", weight=0.35, clip=box, pixels=crowd)
-        lines = mine[shapely.get_dimensions(mine) == 1]
-        canvas.shape(outline(lines), order, edge="#222222", weight=2.2, clip=box, pixels=crowd)
-        canvas.shape(outline(lines), order + 0.01, edge=colour, weight=1.5, clip=box, pixels=crowd)
-        if not numbered:
-            _paint_crowd(canvas, mine, frame, verdict, pixels=crowd)
-    return numbered and _paint_numbered(canvas, frame, verdicts, spots, words, places)
+
+    number: int
+    at: tuple[float, float]
+    centre: tuple[float, float]
+    moved: bool
 
 
-def _paint_crowd(canvas: Canvas, shapes: Geometries, frame: Frame, verdict: str, *, pixels: bool) -> None:
-    """Draw many sites of one verdict as small symbols."""
-    at = shapely.get_coordinates(shapely.point_on_surface(shapely.intersection(shapes, shapely.box(*frame.box_mm))))
-    size = 0.62 * canvas.em_mm * (0.6 if pixels else 1.0)
-    order = level("symbols", 0.1 * (7 - VERDICTS.index(verdict)))
-    for colour, share in (("#222222", 1.0), (verdict_paints()[verdict].colour, 0.76)):
-        shape = shapely.get_coordinates(_symbol_shape(verdict).simplify(0.02)) * size * share
-        copies = shapely.polygons(at[:, None, :] + shape[None, :, :]) if len(at) else np.array([], dtype=object)
-        canvas.shape(outline(copies), order + (share < 1.0) * 0.01, face=colour, pixels=pixels, clip=frame.box_mm)
-
-
-def _paint_numbered(
-    canvas: Canvas, frame: Frame, verdicts: Any, spots: SiteSpots, words: Mapping[str, str], places: Places,  # noqa: ANN401
-) -> bool:  # fmt: skip
-    """Give each site its own symbol and number, beside its place where that is taken."""
-    moved, size, letters = False, 1.5 * canvas.em_mm, 0.8 * canvas.size_pt
+def place_pins(spots: SiteSpots, frame: Frame, places: Places, em_mm: float) -> list[Pin]:
+    """Give each site in sight a symbol and number of its own, beside its place where that is taken."""
+    size, out = PIN_EM * em_mm, []
     for number in np.flatnonzero(spots.seen):
         seen = shapely.intersection(spots.shapes[number], shapely.box(*frame.box_mm))
-        x, y = shapely.get_coordinates(shapely.point_on_surface(seen))[0]
-        text = str(number + 1)
-        more = fonts.width_mm(text, letters) + 0.1 * size
-        centres = [(cx + more / 2.0, cy) for cx, cy in around(float(x), float(y), 0.5 * size, 9)]
-        at = places.take(centres, size + more, 1.08 * size) or centres[0]
-        cx, cy = at[0] - more / 2.0, at[1]
-        order = level("symbols", 0.5 - 0.4 * number / len(verdicts))
-        if shapely.distance(shapely.Point(x, y), shapely.Point(cx, cy)) > 0.45 * size:
-            moved = True
-            canvas.line([(x, y), (cx, cy)], level("symbols"), edge="#222222", weight=0.6)
-            canvas.shape(outline(np.array([shapely.Point(x, y).buffer(0.1 * size)])), level("symbols"), face="#222222")
-        paint_symbol(canvas, cx, cy, str(verdicts[number]), size, words[str(verdicts[number])], order)
-        canvas.text(cx + 0.58 * size, cy, text, letters, halo="#ffffff", order=order)
-    return moved
+        x, y = map(float, shapely.get_coordinates(shapely.point_on_surface(seen))[0])
+        more = _tag_mm(int(number), em_mm)
+        candidates = [(cx + more / 2.0, cy) for cx, cy in around(x, y, 0.5 * size, 9)]
+        cx, cy = places.take(candidates, size + more, 1.08 * size) or candidates[0]
+        centre = (cx - more / 2.0, cy)
+        out.append(Pin(int(number), (x, y), centre, np.hypot(centre[0] - x, centre[1] - y) > 0.45 * size))
+    return out
+
+
+def _tag_mm(number: int, em_mm: float) -> float:
+    """Give the width of a site's number beside its symbol."""
+    return fonts.width_mm(str(number + 1), TAG * em_mm / fonts.MM_A_POINT) + 0.3 * em_mm
+
+
+def paint_sites(canvas: Canvas, frame: Frame, verdicts: Sequence[str], spots: SiteSpots) -> None:
+    """Draw the shapes of sites, the strictest on top."""
+    box, words, crowd = frame.box_mm, np.asarray(verdicts), len(verdicts) > CROWD
+    for verdict in VERDICTS:
+        mine = spots.shapes[(words == verdict) & spots.seen]
+        colour, order = verdict_paints()[verdict].colour, level("sites", 0.1 * (8 - VERDICTS.index(verdict)))
+        areas = outline(mine[shapely.get_dimensions(mine) == AREA])
+        canvas.shape(areas, order, face=colour, opacity=0.75, edge=EDGE, weight=0.35, clip=box, pixels=crowd)
+        lines = outline(mine[shapely.get_dimensions(mine) == 1])
+        canvas.shape(lines, order, edge=EDGE, weight=2.2, clip=box, pixels=crowd)
+        canvas.shape(lines, order + 0.01, edge=colour, weight=1.5, clip=box, pixels=crowd)
+
+
+def paint_pins(canvas: Canvas, pins: Sequence[Pin], verdicts: Sequence[str], words: Mapping[str, str]) -> None:
+    """Draw numbered symbols, the first on top; `words` are the verdicts' short ones."""
+    size, letters = PIN_EM * canvas.em_mm, TAG * canvas.size_pt
+    for pin in reversed(pins):
+        order = level("symbols", 0.9 - 0.8 * pin.number / len(verdicts))
+        (x, y), verdict = pin.centre, verdicts[pin.number]
+        if pin.moved:
+            canvas.line([pin.at, pin.centre], level("symbols"), edge=EDGE, weight=0.7)
+            canvas.shape(_disc(*pin.at, 0.1 * size), level("symbols"), face=EDGE)
+        wide = _tag_mm(pin.number, canvas.em_mm)
+        tag = (x + 0.3 * size, y - 0.5 * canvas.em_mm, x + 0.5 * size + wide, y + 0.5 * canvas.em_mm)
+        canvas.box(tag, order - 1e-3, face="#ffffff", edge=EDGE, weight=0.35)
+        canvas.text(x + 0.5 * size + wide / 2.0 - 0.04 * size, y, str(pin.number + 1), letters, align="center", order=order)
+        paint_symbol(canvas, x, y, verdict, size, words[verdict], order)
+
+
+def paint_crowd(canvas: Canvas, frame: Frame, verdicts: Sequence[str], spots: SiteSpots) -> None:
+    """Draw many sites as small symbols without numbers, the strictest on top."""
+    words, crowd = np.asarray(verdicts), len(verdicts) > CROWD
+    for verdict in VERDICTS:
+        seen = shapely.intersection(spots.shapes[(words == verdict) & spots.seen], shapely.box(*frame.box_mm))
+        at = shapely.get_coordinates(shapely.point_on_surface(seen))
+        size = (0.4 if crowd else 0.62) * canvas.em_mm
+        order = level("symbols", 0.1 * (8 - VERDICTS.index(verdict)))
+        for colour, share in ((EDGE, 1.0), (verdict_paints()[verdict].colour, 0.76)):
+            shape = shapely.get_coordinates(_symbol_shape(verdict).simplify(0.02)) * size * share
+            copies = shapely.polygons(at[:, None, :] + shape[None, :, :]) if len(at) else np.array([], dtype=object)
+            one_way = outline(copies)
+            canvas.shape(one_way, order + (share < 1.0) * 0.01, face=colour, pixels=crowd, clip=frame.box_mm)
 
 
 def paint_stamp(canvas: Canvas, frame: Frame, text: str) -> None:
     """Print a text across the whole map, again and again, so that no part of it can be cut out without it."""
-    size = 2.1 * canvas.size_pt
-    line = fonts.wrapped(text, 1_000.0, size, 1)[0]
-    width, height = fonts.width_mm(line, size) * 1.25, 9.0 * canvas.em_mm
-    left, bottom, right, top = frame.box_mm
-    for row in range(int((top - bottom) / height) + 3):
-        for column in range(-1, int((right - left) / width) + 2):
-            x, y = left + (column + 0.5 * (row % 2)) * width, bottom + (row - 1) * height
-            canvas.text(x, y, line, size, colour=STAMP, turn=24.0, opacity=0.3, order=level("stamp"), clip=frame.box_mm)
+    size = 2.0 * canvas.size_pt
+    line = fonts.wrapped(text, 60.0 * canvas.em_mm, size, 1)[0]
+    along, apart = fonts.width_mm(line, size) + 3.0 * canvas.em_mm, 8.0 * canvas.em_mm
+    box = shapely.box(*frame.box_mm)
+    x, y = box.centroid.x, box.centroid.y
+    turn = np.radians(STAMP_TURN)
+    step, rise = np.array([np.cos(turn), np.sin(turn)]) * along, np.array([-np.sin(turn), np.cos(turn)]) * apart
+    reach = np.hypot(frame.width_mm, frame.height_mm) / 2.0
+    rows, columns = int(reach / apart) + 1, int(reach / along) + 2
+    for row in range(-rows, rows + 1):
+        for column in range(-columns, columns + 1):
+            at = np.array([x, y]) + (column + 0.5 * (row % 2)) * step + row * rise
+            if shapely.dwithin(box, shapely.Point(at), along):
+                canvas.text(
+                    *at, line, size, colour=STAMP, turn=STAMP_TURN, opacity=0.3, align="center", order=level("stamp"),
+                    clip=frame.box_mm,
+                )  # fmt: skip
