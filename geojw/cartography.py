@@ -1,4 +1,4 @@
-"""Floor 5: the parts of a printed map in millimetres of paper: scale, shapes, graticule, scale bar, places of labels."""
+"""Floor 3: the parts of a printed map in millimetres: scale, shapes, graticule, scale bar, places of labels."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Frame:
     def to_mm(self, xy: Floats) -> Floats:
         """Place an (n, 2) array of the analysis CRS on the sheet."""
         middle = (self.left_mm + self.width_mm / 2.0, self.bottom_mm + self.height_mm / 2.0)
-        return (xy - np.asarray(self.centre)) / self.metres_a_mm + np.asarray(middle)
+        return np.asarray((xy - np.asarray(self.centre)) / self.metres_a_mm + np.asarray(middle), dtype=float)
 
     def on_paper(self, geometries: Geometries) -> Geometries:
         """
@@ -325,7 +325,9 @@ class Places:
             return False
         return not any(x0 < b[2] and b[0] < x1 and y0 < b[3] and b[1] < y1 for b in self.taken)
 
-    def take(self, candidates: Iterable[tuple[float, float]], width: float, height: float) -> tuple[float, float] | None:
+    def take(
+        self, candidates: Iterable[tuple[float, float]], width: float, height: float
+    ) -> tuple[float, float] | None:
         """
         Place a rectangle at the first centre that is free.
 
