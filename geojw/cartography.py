@@ -38,6 +38,7 @@ _GRID_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 300, 600, 900, 1_200, 1_800, 3
 _BARS = (1.0, 2.0, 5.0)
 _DEGREE_S = 3_600
 _MINUTE_S = 60
+_TURN_S = 360 * _DEGREE_S
 _GEOGRAPHIC = CRS(4490)
 
 
@@ -212,7 +213,9 @@ def graticule(frame: Frame, analysis: AnalysisCRS) -> list[GridLine]:
     """
     x0, y0, x1, y1 = frame.extent_m
     rim = shapely.get_coordinates(shapely.segmentize(shapely.box(x0, y0, x1, y1), (x1 - x0) / 50.0))
-    lonlat = analysis.lonlat(rim) * _DEGREE_S
+    lonlat = analysis.lonlat(rim)
+    lonlat[:, 0] = analysis.lon + (lonlat[:, 0] - analysis.lon + 180.0) % 360.0 - 180.0  # across the date line
+    lonlat *= _DEGREE_S
     low, high = lonlat.min(axis=0), lonlat.max(axis=0)
     step = _grid_step_s(high - low, np.array([frame.width_mm, frame.height_mm]))
     out: list[GridLine] = []
@@ -254,6 +257,7 @@ def _degrees(seconds: int, halves: str) -> str:
     >>> _degrees(382_800, "EW"), _degrees(-45, "NS"), _degrees(3_600, "NS")
     ('106°20′E', '0°00′45″S', '1°N')
     """
+    seconds = (seconds + _TURN_S // 2) % _TURN_S - _TURN_S // 2
     half, rest = halves[seconds < 0], abs(seconds)
     degrees, minutes, left = rest // _DEGREE_S, rest % _DEGREE_S // _MINUTE_S, rest % _MINUTE_S
     fine = f"{minutes:02d}′{left:02d}″" if left else f"{minutes:02d}′" if minutes else ""

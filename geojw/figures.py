@@ -46,6 +46,8 @@ class Drawing:
         Where the map lies on the sheet, and its scale.
     legend
         What the legend says.
+    size_pt
+        Size of its plain letters.
     paper
         The sheet.
     """
@@ -53,6 +55,7 @@ class Drawing:
     figure: Figure
     frame: Frame
     legend: list[Entry]
+    size_pt: float
     paper: Paper
 
     def write(self, form: Format) -> bytes:
@@ -152,7 +155,7 @@ def draw(content: Content, analysis: AnalysisCRS, paper: Paper, texts: Mapping[s
                 listed = next((one for one in ranked if one.frame.scale <= most and one.fitted(listed=True)), None)
                 best = listed or plain
                 figure = best.drawn(listed=listed is not None)
-                return Drawing(figure, best.frame, best.legend, paper)
+                return Drawing(figure, best.frame, best.legend, best.size_pt, paper)
         raise OutputError(
             [Fault("figure_small", "--size", {"width": f"{paper.width_mm:g}", "height": f"{paper.height_mm:g}"})]
         )

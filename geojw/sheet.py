@@ -12,7 +12,7 @@ import shapely
 
 from geojw import fonts, mapface, signs
 from geojw.canvas import INK, QUIET, Canvas, level
-from geojw.cartography import DETAIL_MM, Box, Places, fit, scale_bar
+from geojw.cartography import DETAIL_MM, Box, Frame, Places, fit, scale_bar
 from geojw.geodesy import AnalysisCRS
 from geojw.mapface import Placed, Planar
 from geojw.maps import VERDICTS, MapLayer
@@ -166,8 +166,7 @@ class Sheet:
         self.column_mm, box = self._shares(columns)
         self.has_room = min(box[2] - box[0], box[3] - box[1]) >= MIN_MAP_EM * self.em
         if self.has_room:
-            self.frame = fit(content.extent_m, box)
-            self.bar = scale_bar(self.frame, analysis, min(0.38 * self.frame.width_mm, 18.0 * self.em))
+            self._set_frame(box)
             self.words = {verdict: texts[f"short.{verdict}"] for verdict in VERDICTS}
 
     def rank(self) -> tuple[float, float, int]:
@@ -187,7 +186,7 @@ class Sheet:
     def fitted(self, *, listed: bool) -> bool:
         """Write the legend, with or without a list of the sites, and tell whether it fits."""
         self.numbered = listed
-        self.places = Places(self.frame.box_mm, [self._bar_box, self._north_box()])
+        self.places = Places(self.frame.box_mm, [self.bar_box, self._north_box()])
         self.pins = signs.place_pins(self.spots, self.frame, self.places, self.em) if listed and self.spots else []
         self.legend = [*self._legend()]
         self.columns = self._columns()
@@ -335,7 +334,7 @@ class Sheet:
         frame, content = self.frame, self.content
         mapface.paint_layers(canvas, frame, self.layers)
         mapface.paint_graticule(canvas, frame, self.analysis, self.rim)
-        mapface.paint_bar(canvas, self._bar_box, self.bar.length_mm, self._bar_text, self._scale_text)
+        mapface.paint_bar(canvas, self.bar_box, self.bar.length_mm, self._bar_text, self._scale_text)
         mapface.paint_north(canvas, self._north_box(), self.texts["north_letter"])
         if content.sites is not None and self.spots is not None:
             verdicts = [*map(str, content.sites["verdict"])]
@@ -362,18 +361,25 @@ class Sheet:
     def _scale_text(self) -> str:
         return self.texts["scale"].format(scale=f"{self.frame.scale:,.0f}".replace(",", " "))
 
-    @cached_property
-    def _bar_box(self) -> Box:
-        """Where the scale bar stands: in a corner of the map where it hides nothing of the zone."""
-        text = max(fonts.width_mm(self._scale_text, 0.85 * self.size_pt), self.bar.length_mm + 2.0 * self.em)
-        wide = max(text, self.bar.length_mm + fonts.width_mm(self._bar_text, self.size_pt)) + 1.6 * self.em
-        x0, y0, x1, y1 = self.frame.box_mm
+    def _set_frame(self, box: Box) -> None:
+        """Fit the map; put the scale bar where it hides nothing of the zone, and lift the map for it if need be."""
+        x0, y0, x1, y1 = box
         tall = 4.6 * self.em
-        corners = (
-            (x0, y0, x0 + wide, y0 + tall), (x1 - wide, y0, x1, y0 + tall), (x0, y1 - tall, x0 + wide, y1)
-        )  # fmt: skip
-        inside = [shape for one in self.layers if one.layer.zone for shape in one.shapes]
-        return next((box for box in corners if not shapely.intersects(inside, shapely.box(*box)).any()), corners[0])
+        for lift in (0.0, tall):
+            upper = fit(self.content.extent_m, (x0, y0 + lift, x1, y1))
+            centre = upper.centre[0], upper.centre[1] - lift / 2.0 * upper.metres_a_mm
+            self.frame = Frame(x0, y0, x1 - x0, y1 - y0, centre, upper.scale)
+            self.bar = scale_bar(self.frame, self.analysis, min(0.38 * (x1 - x0), 18.0 * self.em))
+            texts = (self._scale_text, 0.85 * self.size_pt, 0.0), (self._bar_text, self.size_pt, self.bar.length_mm)
+            wide = max(fonts.width_mm(text, size) + beside for text, size, beside in texts) + 1.8 * self.em
+            corners = (
+                (x0, y0, x0 + wide, y0 + tall), (x1 - wide, y0, x1, y0 + tall), (x0, y1 - tall, x0 + wide, y1)
+            )  # fmt: skip
+            zone = [shape for one in self.planar if one.layer.zone for shape in self.frame.on_paper(one.shapes)]
+            free = [corner for corner in corners if not shapely.intersects(zone, shapely.box(*corner)).any()]
+            self.bar_box = [*free, corners[0]][0]
+            if free:
+                return
 
     def _north_box(self) -> Box:
         right, top = self.frame.box_mm[2:]
