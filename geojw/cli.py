@@ -330,6 +330,34 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
     return table
 
 
+@main.command(name="map")
+@_zone
+@click.option(
+    "--audience",
+    type=click.Choice(["internal", "department", "public"]),
+    default="internal",
+    show_default=True,
+    help="给谁看 / who will see it",
+)
+@_out("geojw-map")
+@click.option("--review-number", "review", metavar="审图号", help="公开地图必须有 / required of a public map")
+@click.option("--draft", is_flag=True, help="无审图号的草稿，印“未经审图” / a draft without a number, marked as one")
+@click.option("--sites", type=click.Path(path_type=Path), help="图上的项目 / sites to show with their verdicts")
+@_on
+@_lang
+@_told
+def draw_map(zone: str, on: date | None, out: Path, **options: Any) -> int:  # noqa: ANN401 - click's own
+    """片区地图：内部、部门、公众三种 / the map of a zone for an audience."""
+    from geojw.publish import Asked, publish  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.zone import open_zone, today  # noqa: PLC0415
+
+    sites = options.pop("sites")
+    asked = Asked(day=on or today(), **options)
+    path = publish(open_zone(zone), asked, out, sites)
+    _console(soft_wrap=True).print(Text(say("run.written", asked.lang, out=path), "bold"))
+    return DONE
+
+
 @main.command()
 @_zone
 @_lang

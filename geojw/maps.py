@@ -45,12 +45,12 @@ _METRES_A_DEGREE = 111_700.0
 _EPSG = 4490
 _KINDS = ("point", "line", "polygon")
 _OUTCOMES = ("hit", "not_evaluable", "no_coverage", "source_failed", "lifted", "clear")
-_FINDING = (
+FINDING = (
     *("rule_id", "layer", "outcome", "effect", "measure", "value", "op", "limit", "margin", "margin_unit"),
     *("certainty", "feature_ids", "basis", "says", "remedy", "reason"),
 )
 _NUMBERS = frozenset({"value", "limit", "margin"})
-_SITE = ("name", "verdict", "certainty", "decided_by", "area_m2", "at_least", "at_most", "could_become")
+SITE = ("name", "verdict", "certainty", "decided_by", "area_m2", "at_least", "at_most", "could_become")
 _PANES = {"grid": 250, "dimmed": 480, "zone": 490, "rings": 500, "sites": 520, "labels": 590, "symbols": 610}
 _LAYER_PANE = 300
 _UNTOUCHED = frozenset({"grid", "dimmed", "rings", "labels"})
@@ -396,10 +396,10 @@ def _sites(sites: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     spots = shapely.point_on_surface(geometries)
     at = np.column_stack([shapely.get_y(spots), shapely.get_x(spots)]).round(DECIMALS)
     where = zip(sites.index, at, shapely.get_dimensions(geometries), _geojson(geometries), strict=True)
-    rows = sites[list(_SITE)].itertuples(index=False, name=None)
+    rows = sites[list(SITE)].itertuples(index=False, name=None)
     return [
         {"id": _shown(key), "at": [*map(_cell, spot)], "kind": _KINDS[dimension], "geometry": shape}
-        | dict(zip(_SITE, map(_cell, row), strict=True))
+        | dict(zip(SITE, map(_cell, row), strict=True))
         for (key, spot, dimension, shape), row in zip(where, rows, strict=True)
     ]
 
@@ -415,6 +415,6 @@ def _findings(findings: pd.DataFrame, site_ids: Iterable[object]) -> dict[str, A
         return value if value is None or name in _NUMBERS else strings.setdefault(str(value), len(strings))
 
     rows: dict[object, list[list[Cell]]] = {key: [] for key in site_ids}
-    for key, *values in ranked[["site_id", *_FINDING]].itertuples(index=False, name=None):
-        rows[key].append([*map(coded, _FINDING, map(_cell, values))])
-    return {"columns": _FINDING, "numbers": sorted(_NUMBERS), "rows": [*rows.values()], "strings": [*strings]}
+    for key, *values in ranked[["site_id", *FINDING]].itertuples(index=False, name=None):
+        rows[key].append([*map(coded, FINDING, map(_cell, values))])
+    return {"columns": FINDING, "numbers": sorted(_NUMBERS), "rows": [*rows.values()], "strings": [*strings]}

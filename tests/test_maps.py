@@ -123,7 +123,7 @@ def make_findings(sites: gpd.GeoDataFrame) -> pd.DataFrame:
                 "certainty": "firm",
             },
         ]
-    return pd.DataFrame(rows).reindex(columns=["site_id", *maps._FINDING])
+    return pd.DataFrame(rows).reindex(columns=["site_id", *maps.FINDING])
 
 
 def make_layers() -> list[maps.MapLayer]:
