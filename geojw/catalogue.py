@@ -109,6 +109,7 @@ class Paint:
     weight: Positive = 1.0
     dash: str | None = None
     hatch: Flag = False
+    names: Flag = False
 
 
 @dataclass(frozen=True, config=ROW)

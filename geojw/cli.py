@@ -343,18 +343,37 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
 @click.option("--review-number", "review", metavar="审图号", help="公开地图必须有 / required of a public map")
 @click.option("--draft", is_flag=True, help="无审图号的草稿，印“未经审图” / a draft without a number, marked as one")
 @click.option("--sites", type=click.Path(path_type=Path), help="图上的项目 / sites to show with their verdicts")
+@click.option("--png", "formats", flag_value="png", multiple=True, help="图片 / a figure instead of the page")
+@click.option("--svg", "formats", flag_value="svg", multiple=True, help="矢量图 / the same, as SVG")
+@click.option("--pdf", "formats", flag_value="pdf", multiple=True, help="PDF / the same, as PDF")
+@click.option(
+    "--size", default="A4", show_default=True, metavar="SIZE", help="图幅：A5-A2 或 160x120（毫米）/ of a figure; mm"
+)
+@click.option("--landscape", "turn", flag_value="landscape", help="横幅 / a figure turned sideways")
+@click.option("--portrait", "turn", flag_value="portrait", help="竖幅 / or upright; by default as suits the zone")
+@click.option(
+    "--dpi", type=click.IntRange(36, 1200), default=300, show_default=True, help="每英寸像素 / pixels an inch"
+)
 @_on
 @_lang
 @_told
 def draw_map(zone: str, on: date | None, out: Path, **options: Any) -> int:  # noqa: ANN401 - click's own
-    """片区地图：内部、部门、公众三种 / the map of a zone for an audience."""
+    """片区地图：内部、部门、公众三种；网页或图片 / the map of a zone for an audience: a page or figures."""
     from geojw.publish import Asked, publish  # noqa: PLC0415 - a cold start loads what it needs
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
+    wanted = {key: options.pop(key) for key in ("formats", "size", "turn", "dpi")}
     sites = options.pop("sites")
     asked = Asked(day=on or today(), **options)
-    path = publish(open_zone(zone), asked, out, sites)
-    _console(soft_wrap=True).print(Text(say("run.written", asked.lang, out=path), "bold"))
+    if wanted["formats"]:
+        from geojw.plates import Print, print_plates  # noqa: PLC0415 - matplotlib is loaded only for figures
+
+        paths = print_plates(open_zone(zone), asked, Print(**wanted), out)
+    else:
+        paths = [publish(open_zone(zone), asked, out, sites)]
+    console = _console(soft_wrap=True)
+    for path in paths:
+        console.print(Text(say("run.written", asked.lang, out=path), "bold"))
     return DONE
 
 

@@ -71,7 +71,7 @@ class Drawing:
         return out.getvalue()
 
 
-def paper_of(size: str, extent_m: Box, *, turn: str = "auto", dpi: int = 300) -> Paper:
+def paper_of(size: str, extent_m: Box, *, turn: str | None = None, dpi: int = 300) -> Paper:
     """
     Read the size of a sheet.
 
@@ -80,9 +80,9 @@ def paper_of(size: str, extent_m: Box, *, turn: str = "auto", dpi: int = 300) ->
     size
         ``A5`` to ``A2``, or ``160x120`` (millimetres).
     extent_m
-        What it is to show; by default the sheet is turned as suits this best.
+        What it is to show.
     turn
-        ``portrait``, ``landscape`` or ``auto``.
+        ``portrait`` or ``landscape``; by default a sheet of a named size is turned as suits the extent.
     dpi
         Pixels an inch.
 
@@ -104,7 +104,7 @@ def paper_of(size: str, extent_m: Box, *, turn: str = "auto", dpi: int = 300) ->
         )
     width, height = sides
     wide = extent_m[2] - extent_m[0] > extent_m[3] - extent_m[1]
-    if turn == "landscape" or (turn == "auto" and not found and wide):
+    if turn == "landscape" or (turn is None and not found and wide):
         width, height = max(sides), min(sides)
     elif turn == "portrait":
         width, height = min(sides), max(sides)

@@ -151,8 +151,8 @@ def spelled(text: object) -> str:
 
 
 def width_mm(text: str, size_pt: float) -> float:
-    """Give the width of one line in millimetres: the sum of its letters' advances."""
-    return _length_em(text) * size_pt * MM_A_POINT
+    """Give the width of one line, spelled out, in millimetres: the sum of its letters' advances."""
+    return _length_em(spelled(text)) * size_pt * MM_A_POINT
 
 
 def wrapped(text: str, limit_mm: float, size_pt: float, most: int | None = None) -> list[str]:

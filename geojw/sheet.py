@@ -221,7 +221,7 @@ class Sheet:
             yield from self._site_rows()
         yield Entry("heading", texts["sources"])
         for (status, source), number in sources.items():
-            yield Entry("note", f"[{number}] {texts[f'status.{status}']} · {source}")
+            yield Entry("note", f"[{number}] {texts[f'status.{status}']} · {source}", most=6)
         lon, lat = f"{self.analysis.lon:g}°", f"{self.analysis.lat:g}°"
         yield Entry("note", texts["projection"].format(lon=lon, lat=lat))
         yield Entry(
@@ -250,13 +250,13 @@ class Sheet:
     def _of_layer(self, one: Placed, source: int) -> Iterator[Entry]:
         key, title = one.layer.id, one.layer.title
         if len(one.ids):
-            yield Entry("layer", f"{title} [{source}]", key)
+            yield Entry("layer", f"{title} [{source}]", key, most=3)
         if one.layer.zone:
             yield Entry("remark", self.texts["outside"], key)
         if one.smallest_m is not None:
             yield Entry("remark", self.texts["dots"].format(metres=f"{one.smallest_m:.0f}"), key)
         for metres in one.rings:
-            yield Entry("ring", self.texts["ring"].format(metres=f"{metres:,g}", title=title), key, metres)
+            yield Entry("ring", self.texts["ring"].format(metres=f"{metres:,g}", title=title), key, metres, most=3)
 
     def _sources(self) -> dict[tuple[str, str], int]:
         """Give the sources of what is drawn their numbers, in the legend's order."""
@@ -322,7 +322,8 @@ class Sheet:
         for line in self.title:
             canvas.text(middle, y - 1.2 * self.em, line, 2.1 * self.size_pt, align="center")
             y -= 2.6 * self.em
-        right, badge = self.paper.width_mm - self.margin, self.content.badge
+        right = self.paper.width_mm - self.margin
+        badge = fonts.wrapped(self.content.badge, 0.4 * self.inner_mm, self.size_pt, 1)[0]
         wide = fonts.width_mm(badge, self.size_pt) + self.em
         canvas.box((right - wide, y - 1.35 * self.em, right, y + 0.15 * self.em), level("rim"), edge=INK, weight=0.8)
         canvas.text(right - wide / 2.0, y - 0.6 * self.em, badge, self.size_pt, align="center")

@@ -24,6 +24,7 @@ FLOORS = (
     ("figures",),
     ("zone",),
     ("publish",),
+    ("plates",),
     ("run",),
     ("cli",),
     ("__init__", "__main__"),
