@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 from pyproj import CRS
 
-from geojw.geodesy import AnalysisCRS, Floats, Geometries
+from geojw.geodesy import ELLIPSOID, AnalysisCRS, Floats, Geometries
 
 if TYPE_CHECKING:
     from matplotlib.path import Path
@@ -29,6 +29,8 @@ LARGEST_SCALE = 500
 """No map is drawn larger than 1:500: a single point has no extent."""
 GRID_MM = 26.0
 """Graticule lines are at least so far apart."""
+RING_POINTS = 360
+"""Corners of a ring: of 3 km, its chords are then 0.1 m inside."""
 MIN_LINES = 2
 """Graticule lines wanted in each direction."""
 
@@ -305,6 +307,40 @@ def scale_bar(frame: Frame, analysis: AnalysisCRS, most_mm: float) -> ScaleBar:
     power = 10.0 ** math.floor(math.log10(ground_m))
     length_m = max(step * power for step in _BARS if step * power <= ground_m)
     return ScaleBar(length_m, most_mm * length_m / ground_m)
+
+
+def true_rings(shapes: Geometries, radius_m: float, analysis: AnalysisCRS) -> Geometries:
+    """
+    Give the lines at a true distance of shapes: a geodesic circle round each point, one outline round all else.
+
+    Parameters
+    ----------
+    shapes
+        EPSG:4490, none missing or empty.
+    radius_m
+        The distance in metres, on the ellipsoid.
+    analysis
+        The plane of the map.
+
+    Returns
+    -------
+    ndarray
+        Lines in the analysis CRS.
+    """
+    azimuths = np.linspace(0.0, 360.0, RING_POINTS + 1)
+    lines = []
+    is_point = shapely.get_dimensions(shapes) == 0
+    for lon, lat in shapely.get_coordinates(shapes[is_point]):
+        start = np.full((3, len(azimuths)), [[lon], [lat], [radius_m]])
+        lines.append(shapely.LineString(np.column_stack(ELLIPSOID.fwd(start[0], start[1], azimuths, start[2])[:2])))
+    if len(areas := shapes[~is_point]):
+        west, south, east, north = shapely.total_bounds(areas)
+        local = AnalysisCRS(float(west + east) / 2.0, float(south + north) / 2.0)
+        reach = shapely.union_all(
+            shapely.buffer(local.project(areas, _GEOGRAPHIC), radius_m, quad_segs=RING_POINTS // 4)
+        )
+        lines += shapely.get_parts(local.to_geographic(np.array([reach.boundary], dtype=object))).tolist()
+    return analysis.project(np.array(lines, dtype=object), _GEOGRAPHIC)
 
 
 @dataclass

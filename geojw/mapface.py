@@ -10,9 +10,9 @@ import shapely
 
 from geojw import fonts
 from geojw.canvas import AREA, INK, QUIET, Canvas, Stroke, disc, level
-from geojw.cartography import Box, Frame, Places, around, beside, graticule, outline
+from geojw.cartography import Box, Frame, Places, around, beside, graticule, outline, true_rings
 from geojw.geodesy import AnalysisCRS, Geometries
-from geojw.maps import MapLayer, _rings
+from geojw.maps import MapLayer
 
 DIM, GROUND, STAMP = "#dfe3e7", "#fffdf5", "#b00020"
 SMALLEST_MM, PLOT_MM = 0.7, 6.0
@@ -57,12 +57,12 @@ def planar(layers: Sequence[MapLayer], analysis: AnalysisCRS) -> list[Planar]:
     for layer in sorted(layers, key=lambda layer: layer.rank):
         flat = np.asarray(shapely.force_2d(layer.frame.geometry.to_numpy()), dtype=object)
         has = ~(shapely.is_missing(flat) | shapely.is_empty(flat))
-        lines: dict[float, list[shapely.Geometry]] = {}
-        for ring in _rings(layer, flat):
-            lines.setdefault(float(ring["m"]), []).append(shapely.LineString(np.array(ring["at"])[:, ::-1]))
-        crs = layer.frame.crs
-        rings = {metres: analysis.project(np.array(each, dtype=object), crs) for metres, each in sorted(lines.items())}
-        out.append(Planar(layer, list(layer.frame.index[has]), analysis.project(flat[has], crs), rings))
+        shapes, ids = flat[has], layer.frame.index[has]
+        rings = {}
+        for metres in sorted({*layer.ring_m, *layer.ring_only}):
+            meant = ids if metres in layer.ring_m else ids[ids.isin([*layer.ring_only[metres]])]
+            rings[metres] = true_rings(shapes[ids.isin(meant)], metres, analysis)
+        out.append(Planar(layer, list(ids), analysis.project(shapes, layer.frame.crs), rings))
     return out
 
 

@@ -67,7 +67,7 @@ def draw_plate(zone: Zone, asked: Asked, wanted: Print) -> Drawing:
         There is no font with Chinese letters.
     """
     asked.check()
-    content = _content(zone, asked)
+    content = content_of(zone, asked)
     paper = figures.paper_of(wanted.size, content.extent_m, turn=wanted.turn, dpi=wanted.dpi)
     lang = asked.lang
     return figures.draw(content, zone.analysis, paper, page_texts(lang) | texts_of("figure", lang))
@@ -86,7 +86,8 @@ def print_plates(zone: Zone, asked: Asked, wanted: Print, out: Path) -> list[Pat
     return [*files]
 
 
-def _content(zone: Zone, asked: Asked) -> Content:
+def content_of(zone: Zone, asked: Asked) -> Content:
+    """Prepare what a figure shows an audience: the very layers of the page."""
     edition, lang = Edition(zone, asked), asked.lang
     published = edition.layers()
     layers = [

@@ -158,6 +158,20 @@ def test_the_graticule_of_a_large_map_is_curved() -> None:
     assert shapely.distance(middle, shapely.LineString([first, last])) > 1.0
 
 
+@pytest.mark.parametrize("at", [(0.0, 0.0), (30_000.0, -200_000.0)])
+def test_a_ring_lies_at_its_true_distance(at: tuple[float, float]) -> None:
+    point, area = shapely.Point(at), shapely.box(*at, at[0] + 500.0, at[1] + 900.0)
+    flat = ANALYSIS.to_geographic(np.array([point, shapely.segmentize(area, 10.0)], dtype=object))
+    for shape in flat:
+        (line,) = cartography.true_rings(np.array([shape], dtype=object), 3_000.0, ANALYSIS)
+        corners = ANALYSIS.lonlat(shapely.get_coordinates(line))
+        near = shapely.get_coordinates(shape)
+        pairs = ELLIPSOID.inv(
+            *(np.repeat(corners[:, axis], len(near)) for axis in (0, 1)), *np.tile(near, (len(corners), 1)).T
+        )
+        assert np.reshape(pairs[2], (len(corners), -1)).min(axis=1) == pytest.approx(3_000.0, abs=0.05)
+
+
 # ---- what is painted where
 
 
