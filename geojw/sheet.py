@@ -158,9 +158,9 @@ class Sheet:
         self.inner_mm = paper.width_mm - 2.0 * self.margin
         self.title = fonts.wrapped(content.title, self.inner_mm, 2.1 * size_pt, 2)
         self.notices = [
-            ("· " if first else "  ") + line
+            (first, line)
             for notice in content.notices
-            for first, line in _first(fonts.wrapped(notice, self.inner_mm - 3.0 * self.em, NOTICE * size_pt))
+            for first, line in _first(fonts.wrapped(notice, self.inner_mm - 3.2 * self.em, NOTICE * size_pt))
         ]
         self.body = self._body()
         self.column_mm, box = self._shares(columns)
@@ -428,8 +428,10 @@ class Sheet:
             canvas.box((left, y - tall, right, y), level("ground"), face=CREAM)
             canvas.box((left, y - tall, left + 0.35 * self.em, y), level("layers"), face="#8a5a00")
             at = y - 0.3 * self.em
-            for row in self.notices:
-                canvas.text(left + self.em, at - 0.62 * self.em, row, NOTICE * self.size_pt)
+            for first, row in self.notices:
+                if first:
+                    canvas.text(left + 1.3 * self.em, at - 0.62 * self.em, "·", NOTICE * self.size_pt, align="center")
+                canvas.text(left + 1.8 * self.em, at - 0.62 * self.em, row, NOTICE * self.size_pt)
                 at -= NOTICE_EM * self.em
         day = self.content.day
         wide = fonts.width_mm(day, self.size_pt)
