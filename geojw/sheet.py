@@ -433,7 +433,7 @@ class Sheet:
                     canvas.text(left + 1.3 * self.em, at - 0.62 * self.em, "·", NOTICE * self.size_pt, align="center")
                 canvas.text(left + 1.8 * self.em, at - 0.62 * self.em, row, NOTICE * self.size_pt)
                 at -= NOTICE_EM * self.em
-        day = self.content.day
+        day = fonts.wrapped(self.content.day, 0.3 * self.inner_mm, self.size_pt, 1)[0]
         wide = fonts.width_mm(day, self.size_pt)
         canvas.text(right, self.margin + 0.4 * self.em, day, self.size_pt, align="right", colour=QUIET)
         review = fonts.wrapped(self.content.review, self.inner_mm - wide - 2.0 * self.em, 1.1 * self.size_pt, 1)[0]

@@ -194,6 +194,14 @@ def test_overlapping_areas_are_painted_once_and_holes_stay_open() -> None:
     assert pixel(drawing, -4_567.0, -4_567.0) == (0xFF, 0xFD, 0xF5)
 
 
+def test_shells_run_one_way_and_holes_the_other() -> None:
+    square, hole = ((0, 0), (9, 0), (9, 9), (0, 9)), ((2, 2), (4, 2), (4, 4), (2, 4))
+    shapes = [shapely.Polygon(square[:: way[0]], [hole[:: way[1]]]) for way in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
+    rings = cartography.outline(np.array(shapes, dtype=object)).to_polygons()
+    assert len({shapely.LinearRing(ring).is_ccw for ring in rings[::2]}) == 1
+    assert [shapely.LinearRing(ring).is_ccw for ring in rings[1::2]] == [not shapely.LinearRing(rings[0]).is_ccw] * 4
+
+
 def test_symbols_have_the_colours_of_the_page() -> None:
     css = {word: paint.colour for word, paint in signs.verdict_paints().items()}
     assert css["prohibit"] == "#9c0058"
@@ -306,7 +314,7 @@ def test_notices_and_the_review_line_are_whole() -> None:
 
 
 HOSTILE = {
-    "formula": "$x^2$ and $\\frac{",
+    "formula": "$x^2$ and $\\frac{$",
     "markup": "<img src=x onerror=alert(1)></script>-->",
     "template": "${7*7} `x` {0} %s \\n",
     "controls": "a\x00b\x1b[31mc\u202ed\u200be",
@@ -324,7 +332,7 @@ def test_a_hostile_name_is_drawn_as_text(name: str) -> None:
     stations = layer("st", [shapely.Point(2_000, 0)], label="name", columns={"name": [name]}, title=name, source=name)
     sites = site_frame([shapely.Point(0, 0)], ["clear"], [name])
     drawing = drawn(
-        content(ZONE, stations, sites=sites, title=name, subtitle=name, badge="徽" if len(name) > 99 else name), A4
+        content(ZONE, stations, sites=sites, title=name, subtitle=name, badge=name, review=name, day=name[:9]), A4
     )
     drawing.write("png")
     svg, pdf = drawing.write("svg").decode(), drawing.write("pdf")
