@@ -35,7 +35,8 @@ from geojw.intake import (
     short,
     sites_of,
 )
-from geojw.overlay import Bools, Coverage, LayerIndex, Selection
+from geojw.coverage import Coverage
+from geojw.index import Bools, LayerIndex, Selection
 from geojw.pack import Pack, load_pack
 from geojw.pieces import Ints
 from geojw.screening import Screening
@@ -241,6 +242,7 @@ def screen(
     lang: str = "zh",
     workers: int | None = None,
     batch: int = screening.BATCH,
+    many: bool | None = None,
 ) -> Screening:
     """
     Screen sites against a zone.
@@ -257,6 +259,8 @@ def screen(
         ``zh`` or ``en``.
     workers, batch
         Threads, and sites measured at a time; they change no result.
+    many
+        Whether to measure by compiled code; by default from `screening.MANY` sites on.
 
     Returns
     -------
@@ -276,6 +280,7 @@ def screen(
         lang=lang,
         workers=workers,
         batch=batch,
+        many=many,
         rejected=placed.rejected,
     )
 
