@@ -110,6 +110,7 @@ class Paint:
     dash: str | None = None
     hatch: Flag = False
     names: Flag = False
+    shown: Flag = True
 
 
 @dataclass(frozen=True, config=ROW)
@@ -136,6 +137,7 @@ class Layer:
     min_features: Whole | None = None
     classes: Mapping[str, tuple[Whole, ...]] = Field(default_factory=dict)
     label: str | None = None
+    group: Words2 | None = None
 
 
 @dataclass(frozen=True, config=ROW)

@@ -58,11 +58,11 @@ class Generalised:
         CGCS2000 longitude and latitude, a shape a feature, on the grid; none is left out.
     precision_m
         Beyond this distance from a published outline, published and source agree on what is inside; distances to the
-        two differ by at most as much.
+        two differ by at most as much. None was not measured.
     """
 
     shapes: Geometries
-    precision_m: float
+    precision_m: float | None
 
 
 def generalise(geometries: Geometries, analysis: AnalysisCRS, grade: Grade) -> Generalised:

@@ -12,7 +12,7 @@ from geojw import fonts
 from geojw.canvas import AREA, INK, QUIET, Canvas, Stroke, disc, level
 from geojw.cartography import Box, Frame, Places, around, beside, graticule, outline, true_rings
 from geojw.geodesy import AnalysisCRS, Geometries
-from geojw.maps import MapLayer
+from geojw.mapdata import MapLayer
 
 DIM, GROUND, STAMP = "#dfe3e7", "#fffdf5", "#b00020"
 SMALLEST_MM, PLOT_MM = 0.7, 6.0
@@ -58,9 +58,12 @@ def planar(layers: Sequence[MapLayer], analysis: AnalysisCRS) -> list[Planar]:
         flat = np.asarray(shapely.force_2d(layer.frame.geometry.to_numpy()), dtype=object)
         has = ~(shapely.is_missing(flat) | shapely.is_empty(flat))
         shapes, ids = flat[has], layer.frame.index[has]
+        placed_ids = ids[~ids.isin([*layer.adrift])]
         rings = {}
         for metres in sorted({*layer.ring_m, *layer.ring_only}):
-            meant = ids if metres in layer.ring_m else ids[ids.isin([*layer.ring_only[metres]])]
+            meant = placed_ids
+            if metres not in layer.ring_m:
+                meant = meant[meant.isin([*layer.ring_only[metres]])]
             rings[metres] = true_rings(shapes[ids.isin(meant)], metres, analysis)
         out.append(Planar(layer, list(ids), analysis.project(shapes, layer.frame.crs), rings))
     return out

@@ -125,9 +125,7 @@ def _compiled_nearest(
     return out
 
 
-def _keep_first(
-    out: Nearest, row: Ints, feature: Ints, start: Floats, end: Floats, analysis: AnalysisCRS
-) -> None:
+def _keep_first(out: Nearest, row: Ints, feature: Ints, start: Floats, end: Floats, analysis: AnalysisCRS) -> None:
     """Measure candidates on the ellipsoid and write the nearest of each site, of equally near ones the first feature."""
     distance = np.zeros(len(row))
     apart = np.any(start != end, axis=1)
@@ -271,9 +269,7 @@ def _within(shapes: Shapes, grid: Grid, workers: int) -> Floats:
     return out
 
 
-def _moved_grid(
-    selection: Selection, accuracy_m: Floats, site_accuracy_m: float, *, grown: bool, workers: int
-) -> Grid:
+def _moved_grid(selection: Selection, accuracy_m: Floats, site_accuracy_m: float, *, grown: bool, workers: int) -> Grid:
     """Give the whole kept union grown or shrunk, made once, as the edges of its tiles."""
     from geojw.grid import grid_of  # noqa: PLC0415 - numba is loaded only where many sites are measured
 

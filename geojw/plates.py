@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
 
 from geojw import figures
 from geojw.cartography import Box
 from geojw.errors import Fault, OutputError
 from geojw.figures import Drawing, Format
-from geojw.maps import MapLayer
-from geojw.overlay import Bools
-from geojw.publish import Asked, Edition, described, notices, page_texts, rings_of
+from geojw.intake import SiteFiles
+from geojw.mapdata import VERDICTS, Bools, MapLayer
+from geojw.publish import Asked, Edition, notices, page_texts
 from geojw.sheet import Content
 from geojw.texts import say, texts_of
 from geojw.zone import Zone
@@ -41,7 +42,7 @@ class Print:
     dpi: int = 300
 
 
-def draw_plate(zone: Zone, asked: Asked, wanted: Print) -> Drawing:
+def draw_plate(zone: Zone, asked: Asked, wanted: Print, sites: SiteFiles | None = None) -> Drawing:
     """
     Draw a zone for an audience as a figure.
 
@@ -53,6 +54,8 @@ def draw_plate(zone: Zone, asked: Asked, wanted: Print) -> Drawing:
         Audience, day, language and review number.
     wanted
         Size and resolution.
+    sites
+        Projects to show with their verdicts, as far as this audience may know what they rest on.
 
     Returns
     -------
@@ -67,16 +70,17 @@ def draw_plate(zone: Zone, asked: Asked, wanted: Print) -> Drawing:
         There is no font with Chinese letters.
     """
     asked.check()
-    content = content_of(zone, asked)
+    content = content_of(zone, asked, sites)
     paper = figures.paper_of(wanted.size, content.extent_m, turn=wanted.turn, dpi=wanted.dpi)
-    lang = asked.lang
-    return figures.draw(content, zone.analysis, paper, page_texts(lang) | texts_of("figure", lang))
+    return figures.draw(content, zone.analysis, paper, page_texts(asked.lang) | texts_of("figure", asked.lang))
 
 
-def print_plates(zone: Zone, asked: Asked, wanted: Print, out: Path) -> list[Path]:
+def print_plates(
+    zone: Zone, asked: Asked, wanted: Print, out: Path, sites: SiteFiles | None = None
+) -> list[Path]:  # fmt: skip
     """Draw a zone for an audience and write the figures into a folder; give their paths."""
-    drawing = draw_plate(zone, asked, wanted)
-    files = {out / f"map-{asked.audience}.{form}": drawing.write(form) for form in wanted.formats}
+    drawing = draw_plate(zone, asked, wanted, sites)
+    files = {out / f"map-{asked.audience}.{form}": drawing.write(form) for form in dict.fromkeys(wanted.formats)}
     try:
         out.mkdir(parents=True, exist_ok=True)
         for path, data in files.items():
@@ -86,29 +90,44 @@ def print_plates(zone: Zone, asked: Asked, wanted: Print, out: Path) -> list[Pat
     return [*files]
 
 
-def content_of(zone: Zone, asked: Asked) -> Content:
-    """Prepare what a figure shows an audience: the very layers of the page."""
+def content_of(zone: Zone, asked: Asked, files: SiteFiles | None = None) -> Content:
+    """Prepare what a figure shows an audience: the very layers, sites, notices and mark of the page."""
     edition, lang = Edition(zone, asked), asked.lang
     published = edition.layers()
-    layers = [
-        MapLayer(
-            **described(zone.pack, layer.id, lang), **rings_of(zone.pack, layer.id, layer.data, asked.day),
-            frame=layer.frame, label=layer.row.label if layer.row.label in layer.frame.columns else None,
-        )
-        for layer in published
-    ]  # fmt: skip
-    synthetic = any("synthetic" in {*layer.data.statuses, layer.row.status} for layer in published)
+    layers = [edition.drawn(layer, published) for layer in published]
+    sites, _ = edition.screened(files)
     return Content(
         title=say("map.title", lang, zone=zone.pack.zone.title.in_(lang)),
         subtitle=say("figure.subtitle", lang, day=asked.day.isoformat()),
-        layers=layers,
+        layers=[layer for layer in layers if layer.shown],
         extent_m=_extent_m(zone, layers),
         notices=[*notices(edition, published)],
-        badge=say(f"figure.audience.{asked.audience}", lang),
+        badge=say(f"map.audience.{asked.audience}", lang),
         review=_review(asked),
         day=asked.day.isoformat(),
-        stamp=say("figure.stamp.synthetic" if synthetic else "figure.stamp.plain", lang) if asked.draft else None,
+        stamp=edition.mark(published),
+        sites=None if files is None else _strictest_first(sites),
+        lines=[*_lacking(edition, layers)],
     )
+
+
+def _lacking(edition: Edition, layers: Sequence[MapLayer]) -> Iterable[str]:
+    """Say which layers are not on the map, and why."""
+    lang = edition.asked.lang
+    named = {
+        "not_published": [title for _, title, why in edition.absent() if why == "withheld"],
+        "not_drawn": [layer.title for layer in layers if not layer.shown],
+    }
+    for key, titles in named.items():
+        if titles:
+            yield say(f"figure.{key}", lang, layers=("、" if lang == "zh" else ", ").join(titles))
+
+
+def _strictest_first(sites: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Sort sites as the page lists them: by verdict, then by id."""
+    order = {word: number for number, word in enumerate(VERDICTS)}
+    keys = pd.DataFrame({"rank": sites["verdict"].map(order), "id": sites.index.astype(str)}, index=sites.index)
+    return sites.loc[keys.sort_values(["rank", "id"]).index]
 
 
 def _review(asked: Asked) -> str:

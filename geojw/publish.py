@@ -14,13 +14,17 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geojw import maps
-from geojw.access_list import FALSE, match_features
+from geojw import maps, screening
+from geojw.access_list import FALSE, TRUE, Rule, match_features
 from geojw.answers import LayerData
-from geojw.catalogue import Audience, Layer
+from geojw.catalogue import UNLIMITED, Audience, Layer
+from geojw.disclosure import disclosed
 from geojw.errors import Fault, LayerError, OutputError
 from geojw.generalise import Generalised, Grade, generalise
+from geojw.intake import SiteFiles, place
+from geojw.mapdata import FINDING, SITE, Coverage
 from geojw.pack import Pack
+from geojw.screening import Screening
 from geojw.texts import say, texts_of
 from geojw.zone import Zone
 
@@ -30,7 +34,12 @@ AUDIENCES: tuple[Audience, ...] = ("public", "department", "internal")
 GRADES: Mapping[Audience, Grade] = {"public": Grade(4, 10.0), "department": Grade(5, 2.0), "internal": Grade(6)}
 """How fine each audience may see: a grid of 0.0001° is about 10 m, of 0.00001° about 1 m."""
 
+STEPS_M: Mapping[Audience, float] = {"public": 10.0, "department": 1.0, "internal": 0.0}
+"""Distances of sites are rounded to this: finer ones would tell places finer than the map does."""
+
+WIDE_M = 1_000.0
 WORLD = "EPSG:4490"
+NOBODY = gpd.GeoDataFrame({name: [] for name in SITE}, geometry=[], crs=WORLD)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,14 @@ class Asked:
         审图号, the number of the map review.
     draft
         Without a number, print 未经审图 across the map.
+    split
+        Scripts and styles in files of a folder ``assets``.
+    gaode
+        Offer 高德 tiles.
+    tianditu
+        Key of 天地图; the page carries it.
+    findings_file
+        Name of the table of findings beside the page.
     """
 
     day: date
@@ -57,6 +74,10 @@ class Asked:
     lang: str = "zh"
     review: str | None = None
     draft: bool = False
+    split: bool = False
+    gaode: bool = False
+    tianditu: str | None = None
+    findings_file: str | None = None
 
     def check(self) -> None:
         """Refuse a public map without a review number that is no draft either."""
@@ -84,8 +105,20 @@ class Published:
     id: str
     row: Layer
     frame: gpd.GeoDataFrame
-    precision_m: float
+    precision_m: float | None
     data: LayerData
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a run says of itself on its map: title, notices, facts, and the layers of its rules."""
+
+    day: date
+    lang: str
+    title: str
+    notices: Sequence[str]
+    facts: Mapping[str, str]
+    layers: Sequence[str]
 
 
 @dataclass(eq=False)
@@ -128,11 +161,155 @@ class Edition:
         made = generalise(data.index.geometries, self.zone.analysis, GRADES[self.asked.audience])
         return Published(name, row, self._frame(row, data, made), made.precision_m, data)
 
+    def as_read(self, names: Iterable[str]) -> list[Published]:
+        """Give layers ungeneralised, without the measuring that takes time; what failed is in `failed`."""
+        out = []
+        for name in dict.fromkeys(names):
+            row = self.pack.layers[name]
+            try:
+                data = self.zone.layer(name)
+            except LayerError as error:
+                self.failed[name] = error
+                continue
+            made = Generalised(self.zone.analysis.to_geographic(data.index.geometries), None)
+            out.append(Published(name, row, self._frame(row, data, made), None, data))
+        return out
+
     def _frame(self, row: Layer, data: LayerData, made: Generalised) -> gpd.GeoDataFrame:
+        """Give the allowed columns; ids that may not be seen are numbers instead."""
         features = data.index.features
         columns = allowed_columns(row, self.asked.audience, features)
         shapes = gpd.GeoSeries(made.shapes, features.index, crs=WORLD)
-        return gpd.GeoDataFrame(features[columns], geometry=shapes)
+        frame = gpd.GeoDataFrame(features[columns], geometry=shapes)
+        numbers = pd.Index([str(number) for number in range(1, len(frame) + 1)])
+        return frame if row.id in columns or self.asked.audience == "internal" else frame.set_axis(numbers)
+
+    def drawn(self, layer: Published, published: Sequence[Published]) -> maps.MapLayer:
+        """Give a layer as the page draws it."""
+        pack, lang, row = self.pack, self.asked.lang, layer.row
+        ids = layer.frame.index
+        rings = rings_of(pack, layer.id, layer.data, self.asked.day)
+        only = {limit: ids[layer.data.index.features.index.isin(keys)] for limit, keys in rings["ring_only"].items()}
+        return maps.MapLayer(
+            **described(pack, layer.id, lang), frame=layer.frame, ring_m=rings["ring_m"], ring_only=only,
+            label=row.label if row.label in layer.frame.columns else None,
+            ids_shown=row.id in layer.frame.columns or self.asked.audience == "internal",
+            precision_m=layer.precision_m, accuracy_m=row.accuracy_m, adrift=ids[layer.data.adrift],
+            coverage=self._coverage(layer, {each.id for each in published}),
+        )  # fmt: skip
+
+    def _coverage(self, layer: Published, seen: set[str]) -> Coverage:
+        """Find where the page may say that a layer has nothing: within shapes that its reader may see."""
+        name, data, pack = layer.row.coverage, layer.data, self.pack
+        if data.unplaced.any() or len(data.coverage.holes):
+            return Coverage(known=False)
+        if name == UNLIMITED:
+            return Coverage()
+        if name in seen:
+            return Coverage(name)
+        if name not in pack.layers or pack.zone.boundary not in seen:
+            return Coverage(known=False)
+        try:
+            wide = self.zone.layer(name).index.everything.union
+        except LayerError:
+            return Coverage(known=False)
+        outline = self.zone.layer(pack.zone.boundary).index.everything.union
+        if not shapely.covers(wide, outline):
+            return Coverage(known=False)
+        # All that is told of a coverage that is not published: how many whole kilometres it reaches beyond the outline.
+        beyond_m = float(shapely.distance(outline, shapely.boundary(wide)))
+        return Coverage(pack.zone.boundary, np.floor(beyond_m / WIDE_M) * WIDE_M)
+
+    def rules(self, published: Sequence[Published]) -> list[maps.MapRule]:
+        """Give the rules in force, with the features that each keeps of what is published."""
+        layers = {layer.id: layer for layer in published}
+        rules = sorted(self.pack.in_force(self.asked.day), key=lambda rule: (-rule.rank, rule.id))
+        return [self._rule(rule, layers.get(rule.layer)) for rule in rules]
+
+    def _rule(self, rule: Rule, layer: Published | None) -> maps.MapRule:
+        lang, kept, perhaps = self.asked.lang, None, ()
+        if layer is not None:
+            three, _ = match_features(layer.data.index.features, rule.where, layer.row.codes)
+            sure = (three == TRUE) & (~layer.data.adrift | rule.test.is_distance)
+            ids = layer.frame.index
+            kept = None if sure.all() else tuple(ids[sure])
+            perhaps = tuple(ids[(three != FALSE) & ~sure])
+        return maps.MapRule(
+            rule.id, rule.layer, rule.effect, rule.says.in_(lang), f"{rule.basis.title} {rule.basis.article}",
+            rule.test.measure, rule.test.op, rule.test.value, self._who(rule), kept, perhaps,
+        )  # fmt: skip
+
+    def _who(self, rule: Rule) -> str:
+        """Say in words which projects a rule governs."""
+        lang = self.asked.lang
+        titles = {key: row.title for key, row in self.pack.zone.attributes.items()}
+        parts = []
+        for key, values in rule.applies.items():
+            title = titles.get(key)
+            said = ("、" if lang == "zh" else ", ").join(_value(value, lang) for value in values)
+            parts.append(say("map.governs", lang, key=title.in_(lang) if title else key, values=said))
+        return ("；" if lang == "zh" else "; ").join(parts)
+
+    def absent(self) -> list[tuple[str, str, str]]:
+        """Give the layers of rules in force that are not on the page: id, title and why."""
+        rules = {rule.layer for rule in self.pack.in_force(self.asked.day)}
+        rows = {name: row.title.in_(self.asked.lang) for name, row in self.pack.layers.items()}
+        hidden = [(name, title, "withheld") for name, title in rows.items() if name in rules and not self.may_see(name)]
+        return hidden + [(name, rows[name], "failed") for name in self.failed]
+
+    def mark(self, published: Sequence[Published]) -> str | None:
+        """Give what is printed across the map while it has no review number."""
+        if self.asked.review or (self.asked.audience == "internal" and not self.asked.draft):
+            return None
+        synthetic = any("synthetic" in {*layer.data.statuses, layer.row.status} for layer in published)
+        return say("map.mark_synthetic" if synthetic else "map.mark", self.asked.lang)
+
+    def facts(self, published: Sequence[Published]) -> dict[str, str]:
+        """Give what the page says of itself."""
+        from geojw import __version__  # noqa: PLC0415 - the package imports this module
+
+        lang, dates = self.asked.lang, sorted(layer.row.source.date for layer in published)
+        span = " … ".join(dict.fromkeys([dates[0].isoformat(), dates[-1].isoformat()])) if dates else ""
+        return {
+            say("map.fact.day", lang): self.asked.day.isoformat(),
+            say("map.fact.data", lang): span,
+            say("map.fact.crs", lang): "CGCS2000 (EPSG:4490)",
+            say("map.fact.version", lang): f"geojw {__version__}",
+        }
+
+    def screened(self, files: SiteFiles | None) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
+        """Screen the sites; what rests on layers that this audience may not see is unknown to it."""
+        if files is None:
+            return NOBODY, pd.DataFrame(columns=["site_id", *FINDING])
+        analysis, parts = self.zone.analysis, []
+        for sites in files.batches(screening.BATCH):
+            placed = place(sites, analysis, self.pack.site_columns)
+            parts.append(screening.screen(placed.frame, self.zone, on=self.asked.day, lang=self.asked.lang))
+        shapes = pd.concat([part.sites[["geometry"]] for part in parts])
+        verdicts = pd.concat([part.verdicts for part in parts], ignore_index=True)
+        findings = pd.concat([part.findings for part in parts], ignore_index=True)
+        if self.asked.audience != "internal":
+            hidden = [name for name in self.pack.layers if not self.may_see(name)]
+            nameless = [name for name, row in self.pack.layers.items() if row.id not in self._columns(row)]
+            verdicts, findings = disclosed(verdicts, findings, hidden, nameless, STEPS_M[self.asked.audience])
+            away = findings["outcome"] == "withheld"
+            findings.loc[away, "reason"] = say("map.withheld_reason", self.asked.lang)
+        return placed_sites(shapes, verdicts, self.zone), findings
+
+    def _columns(self, row: Layer) -> tuple[str, ...]:
+        return row.audience_columns.get(self.asked.audience, ())
+
+
+def placed_sites(shapes: gpd.GeoDataFrame, verdicts: pd.DataFrame, zone: Zone) -> gpd.GeoDataFrame:
+    """Give screened sites with their verdicts in longitude and latitude, as the page draws them."""
+    lonlat = zone.analysis.to_geographic(np.asarray(shapes.geometry.values, dtype=object))
+    return shapes.set_geometry(lonlat, crs=WORLD).join(verdicts.set_index("site_id"))
+
+
+def _value(value: str | bool, lang: str) -> str:  # noqa: FBT001 - a value of a rule
+    if isinstance(value, bool):
+        return say("map.yes" if value else "map.no", lang)
+    return value
 
 
 def allowed_columns(row: Layer, audience: Audience, features: gpd.GeoDataFrame) -> list[str]:
@@ -157,7 +334,7 @@ def allowed_columns(row: Layer, audience: Audience, features: gpd.GeoDataFrame) 
     return [name for name in features.columns if name != features.geometry.name and name in allowed]
 
 
-def draw_zone(zone: Zone, asked: Asked) -> str:
+def draw_zone(zone: Zone, asked: Asked, sites: SiteFiles | None = None) -> maps.Drawn:
     """
     Draw a zone for an audience.
 
@@ -167,47 +344,93 @@ def draw_zone(zone: Zone, asked: Asked) -> str:
         The zone.
     asked
         Audience, day, language and review number.
+    sites
+        Projects to show with their verdicts, as far as this audience may know what they rest on.
 
     Returns
     -------
-    str
-        One HTML page.
+    Drawn
+        The page.
 
     Raises
     ------
     OutputError
-        A public map has no review number and is no draft, or a layer is too heavy.
+        A public map has no review number and is no draft, or something is too heavy for one page.
     """
     asked.check()
     edition = Edition(zone, asked)
     published = edition.layers()
-    lang = asked.lang
-    drawn = [
-        maps.MapLayer(
-            **described(zone.pack, layer.id, lang), **rings_of(zone.pack, layer.id, layer.data, asked.day),
-            frame=layer.frame, label=layer.row.label if layer.row.label in layer.frame.columns else None,
-        )
-        for layer in published
-    ]  # fmt: skip
-    nobody = gpd.GeoDataFrame({name: [] for name in maps.SITE}, geometry=[], crs=WORLD)
-    findings = pd.DataFrame(columns=["site_id", *maps.FINDING])
-    title = say("map.title", lang, zone=zone.pack.zone.title.in_(lang))
+    lang, pack = asked.lang, zone.pack
+    drawn = [edition.drawn(layer, published) for layer in published]
+    shown, findings = edition.screened(sites)
+    face = maps.Face(
+        audience=asked.audience, decimals=GRADES[asked.audience].decimals, mark=edition.mark(published),
+        review=asked.review, centre=pack.zone.centre, rules=edition.rules(published), absent=edition.absent(),
+        check=True, sliver_m2=pack.zone.sliver_m2, tianditu=asked.tianditu, gaode=asked.gaode,
+        findings_file=asked.findings_file, split=asked.split,
+    )  # fmt: skip
     return maps.draw_screening(
-        nobody, findings, drawn, title=title, notices=[*notices(edition, published)], facts={}, lang=lang,
-        texts=page_texts(lang), bounds=extent(zone, nobody),
+        shown, findings, drawn, title=say("map.title", lang, zone=pack.zone.title.in_(lang)),
+        notices=[*notices(edition, published)], facts=edition.facts(published), lang=lang, texts=page_texts(lang),
+        bounds=extent(zone, shown), face=face,
     )  # fmt: skip
 
 
-def publish(zone: Zone, asked: Asked, out: Path, sites: Path | None = None) -> Path:
-    """Draw a zone for an audience and write the page into a folder; give its path."""
-    page = draw_zone(zone, asked)
+def publish(zone: Zone, asked: Asked, out: Path, sites: SiteFiles | None = None) -> Path:
+    """
+    Draw a zone for an audience and write the page into a folder.
+
+    Returns
+    -------
+    Path
+        The page; with ``split`` its scripts and styles are in ``assets`` beside it.
+
+    Raises
+    ------
+    OutputError
+        See `draw_zone`; or the folder cannot be written.
+    """
+    drawn = draw_zone(zone, asked, sites)
     path = out / f"map-{asked.audience}.html"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, "utf-8")
+        for name, content in drawn.assets.items():
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_bytes(content)
+        path.write_text(drawn.page, "utf-8", newline="\n")
     except OSError as error:
         raise OutputError([Fault("out_unwritable", out.name, {"error": error.strerror or error})]) from None
     return path
+
+
+def screening_page(zone: Zone, parts: Sequence[Screening], summary: Told) -> maps.Drawn:
+    """
+    Draw the map of a screening, for the audience ``internal``.
+
+    Parameters
+    ----------
+    zone
+        The zone, its layers read.
+    parts
+        The screening, batch by batch.
+    summary
+        What the run says of itself.
+    """
+    lang, pack = summary.lang, zone.pack
+    asked = Asked(day=summary.day, lang=lang)
+    edition = Edition(zone, asked)
+    verdicts = pd.concat([part.verdicts for part in parts], ignore_index=True)
+    sites = placed_sites(pd.concat([part.sites[["geometry"]] for part in parts]), verdicts, zone)
+    findings = pd.concat([part.findings for part in parts], ignore_index=True)
+    published = edition.as_read([pack.zone.boundary, *summary.layers])
+    face = maps.Face(
+        centre=pack.zone.centre, rules=edition.rules(published), absent=edition.absent(), findings_file="findings.csv"
+    )
+    return maps.draw_screening(
+        sites, findings, [edition.drawn(layer, published) for layer in published], title=summary.title,
+        notices=summary.notices, facts=summary.facts, lang=lang, texts=page_texts(lang), bounds=extent(zone, sites),
+        face=face,
+    )  # fmt: skip
 
 
 def notices(edition: Edition, published: Sequence[Published]) -> Iterable[str]:
@@ -245,6 +468,9 @@ def described(pack: Pack, name: str, lang: str) -> dict[str, Any]:
         "status": row.status,
         "source": f"{source.publisher} · {source.date.isoformat()} · {source.licence}",
         "zone": name == pack.zone.boundary,
+        "note": None if source.note is None else source.note.in_(lang),
+        "group": None if row.group is None else row.group.in_(lang),
+        "shown": row.paint.shown,
     }
 
 

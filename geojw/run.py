@@ -259,85 +259,15 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
 
 def _page(parts: list[Screening], summary: Summary) -> str:
     """Draw the map of a screening, for the audience `internal`."""
-    from geojw import maps  # noqa: PLC0415 - folium is loaded only where a map is drawn
+    from geojw.publish import Told, screening_page  # noqa: PLC0415 - folium is loaded only where a map is drawn
 
-    zone, pack, lang = summary.zone, summary.pack, summary.options.lang
-    analysis = zone.analysis
-    verdicts = pd.concat([part.verdicts for part in parts]).set_index("site_id")
-    sites = pd.concat([part.sites[["geometry"]] for part in parts])
-    sites = sites.set_geometry(analysis.to_geographic(np.asarray(sites.geometry.values, dtype=object)), crs="EPSG:4490")
-    sites = sites.join(verdicts)
-    with suppress(LayerError):  # without its outline the zone is drawn all the same; the notices say what failed
-        zone.layer(pack.zone.boundary)
-    read = zone.layers_read()
-    layers = [
-        maps.MapLayer(**_drawn(zone, name, read[name], lang), **_rings(pack, name, read[name], summary.options.day))
-        for name in dict.fromkeys([pack.zone.boundary, *summary.layers_used])
-        if name in read
-    ]
-    outline = read.get(pack.zone.boundary)
-    extent = sites.total_bounds
-    if outline is not None:
-        extent = shapely.bounds(analysis.to_geographic(np.array([outline.index.everything.union], dtype=object)))[0]
-    if not np.isfinite(extent).all():  # neither an outline nor a site
-        extent = np.array([*pack.zone.centre, *pack.zone.centre])
-    west, south, east, north = (float(value) for value in extent)
+    options, lang, pack = summary.options, summary.options.lang, summary.pack
+    counts = {"read": summary.read, "screened": summary.screened, "rejected": summary.read - summary.screened}
     facts = {
-        say("run.day", lang): summary.options.day.isoformat(),
-        say("run.counts_title", lang): say(
-            "run.counts",
-            lang,
-            read=summary.read,
-            screened=summary.screened,
-            rejected=summary.read - summary.screened,
-        ),
+        say("run.day", lang): options.day.isoformat(),
+        say("run.counts_title", lang): say("run.counts", lang, **counts),
         **report.versions(),
     }
-    title = say("run.title", lang, zone=pack.zone.title.in_(lang), day=summary.options.day)
-    findings = pd.concat([part.findings for part in parts], ignore_index=True)
-    return maps.draw_screening(
-        sites, findings, layers, title=title, notices=summary.notices(), facts=facts, lang=lang,
-        texts=_page_texts(lang), bounds=(west, south, east, north),
-    )  # fmt: skip
-
-
-def _drawn(zone: Zone, name: str, data: LayerData, lang: str) -> dict[str, Any]:
-    """Give a layer as the map takes it, with the columns that this audience may see."""
-    row = zone.pack.layers[name]
-    features = data.index.features
-    allowed = row.audience_columns.get(AUDIENCE)
-    columns = [c for c in features.columns if c != features.geometry.name and (allowed is None or c in allowed)]
-    shapes = zone.analysis.to_geographic(data.index.geometries)
-    source = row.source
-    return {
-        "id": name,
-        "title": row.title.in_(lang),
-        "frame": gpd.GeoDataFrame(features[columns], geometry=gpd.GeoSeries(shapes, features.index, crs="EPSG:4490")),
-        "label": row.label if row.label in columns else None,
-        "paint": {key: getattr(row.paint, key) for key in ("colour", "opacity", "weight", "dash", "hatch")},
-        "status": row.status,
-        "source": f"{source.publisher} · {source.date.isoformat()} · {source.licence}",
-        "zone": name == zone.pack.zone.boundary,
-    }
-
-
-def _rings(pack: Pack, name: str, data: LayerData, day: date) -> dict[str, Any]:
-    """Give the limits of distance rules, and which features each is drawn round."""
-    rules = [rule for rule in pack.in_force(day) if rule.layer == name and rule.test.is_distance]
-    plain = {rule.test.value for rule in rules if not rule.where}
-    only: dict[float, set[str]] = {}
-    for rule in rules:
-        if rule.test.value not in plain:
-            kept, _ = match_features(data.index.features, rule.where, pack.layers[name].codes)
-            only.setdefault(rule.test.value, set()).update(data.ids[kept != FALSE])
-    return {"ring_m": tuple(sorted(plain)), "ring_only": {limit: sorted(ids) for limit, ids in sorted(only.items())}}
-
-
-def _page_texts(lang: str) -> dict[str, str]:
-    """Give the page's own texts and the words that it shares with the tables."""
-    words = {
-        f"{family}.{word}": text
-        for family in ("verdict", "outcome", "certainty", "status")
-        for word, text in texts_of(family, lang).items()
-    }
-    return texts_of("map", lang) | words
+    title = say("run.title", lang, zone=pack.zone.title.in_(lang), day=options.day)
+    told = Told(options.day, lang, title, summary.notices(), facts, summary.layers_used)
+    return screening_page(summary.zone, parts, told).page

@@ -8,14 +8,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
+import numpy as np
 import shapely
 
 from geojw import fonts, mapface, signs
 from geojw.canvas import INK, QUIET, Canvas, level
 from geojw.cartography import DETAIL_MM, Box, Frame, Places, fit, scale_bar
 from geojw.geodesy import AnalysisCRS
+from geojw.mapdata import VERDICTS, MapLayer
 from geojw.mapface import Placed, Planar
-from geojw.maps import VERDICTS, MapLayer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -253,6 +254,9 @@ class Sheet:
             yield Entry("layer", f"{title} [{source}]", key, most=3)
         if one.layer.zone:
             yield Entry("remark", self.texts["outside"], key)
+        if one.layer.precision_m:
+            stated = f"{np.ceil(one.layer.precision_m * 10.0) / 10.0:g}"
+            yield Entry("remark", self.texts["precision"].format(metres=stated), key)
         if one.smallest_m is not None:
             yield Entry("remark", self.texts["dots"].format(metres=f"{one.smallest_m:.0f}"), key)
         for metres in one.rings:

@@ -16,7 +16,7 @@ from geojw import fonts
 from geojw.canvas import AREA, EDGE, Canvas, disc, level
 from geojw.cartography import Frame, Places, around, outline
 from geojw.geodesy import AnalysisCRS, Geometries
-from geojw.maps import VERDICTS
+from geojw.mapdata import VERDICTS
 
 LISTED = 60
 """So many sites are numbered; more are drawn as small symbols only."""

@@ -28,7 +28,7 @@ from geojw.canvas import level
 from geojw.errors import OutputError
 from geojw.figures import Drawing
 from geojw.geodesy import ELLIPSOID, AnalysisCRS
-from geojw.maps import MapLayer
+from geojw.mapdata import MapLayer
 from geojw.sheet import Content, Paper
 from geojw.texts import LANGS, texts_of
 
