@@ -254,8 +254,8 @@ class Sheet:
             yield Entry("layer", f"{title} [{source}]", key, most=3)
         if one.layer.zone:
             yield Entry("remark", self.texts["outside"], key)
-        if one.layer.precision_m:
-            stated = f"{np.ceil(one.layer.precision_m * 10.0) / 10.0:g}"
+        if (one.layer.precision_m or 0.0) > DETAIL_MM * self.frame.metres_a_mm:  # else no eye sees it on paper
+            stated = f"{np.ceil((one.layer.precision_m or 0.0) * 10.0) / 10.0:g}"
             yield Entry("remark", self.texts["precision"].format(metres=stated), key)
         if one.smallest_m is not None:
             yield Entry("remark", self.texts["dots"].format(metres=f"{one.smallest_m:.0f}"), key)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from matplotlib import image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from geojw import cartography, figures, fonts, signs
+from geojw import cartography, figures, fonts, mapface, signs
 from geojw.canvas import level
 from geojw.errors import OutputError
 from geojw.figures import Drawing
@@ -243,6 +243,20 @@ def test_the_legend_lists_what_is_drawn_and_nothing_else() -> None:
         "[1] 正式 · 站 · 2022-02-02 · CC0", "[2] 正式 · 局 · 2024-01-01 · CC0-1.0"
     ]  # fmt: skip
     assert all(any(part in text for text in texts_on(drawing)) for part in ("图层points [1]", "图层red [2]"))
+
+
+def test_a_published_precision_is_stated_where_paper_shows_it_and_unknown_places_have_no_ring() -> None:
+    station = [shapely.Point(1_000, 1_000), shapely.box(-3_000, -3_000, -1_000, -1_000)]
+    coarse = layer("coarse", station, precision_m=52.34, ring_m=(2_000.0,), adrift=("F1",), source="a")
+    fine = layer("fine", [shapely.box(0, 0, 5_000, 5_000)], precision_m=2.0)
+    drawing = drawn(content(ZONE, coarse, fine))
+    assert [e.text for e in drawing.legend if e.kind == "remark" and e.key in ("coarse", "fine")] == [
+        "公布精度 52.4 米。"
+    ]
+    placed = mapface.placed(mapface.planar([coarse], ANALYSIS), drawing.frame)
+    (ring,) = placed[0].rings[2_000.0]
+    at = drawing.frame.to_mm(np.array([[1_000.0, 1_000.0]]))[0]
+    assert shapely.centroid(ring).coords[0] == pytest.approx(tuple(at), abs=0.05)
 
 
 def test_the_legend_counts_the_verdicts_in_sight_and_names_the_sites_outside() -> None:

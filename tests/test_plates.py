@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import shapely
 from click.testing import CliRunner
+from conftest import write_rows
 from matplotlib import image
 
 import geojw
@@ -18,6 +20,7 @@ from geojw import figures, mapface, plates
 from geojw.catalogue import Audience
 from geojw.cli import main
 from geojw.errors import OutputError
+from geojw.intake import SiteFiles
 from geojw.plates import Print
 from geojw.publish import Asked, Edition
 from geojw.texts import LANGS
@@ -101,7 +104,7 @@ def test_a_public_figure_needs_its_review_number_or_is_stamped(zone: geojw.Zone,
     with pytest.raises(OutputError, match="--draft"):
         plates.draw_plate(zone, asked("public", draft=False, lang=lang), QUICK)
     draft = words_on(plates.draw_plate(zone, asked("public", lang=lang), QUICK))
-    assert draft.count("未经审图") > 10
+    assert draft.count("未经审图") > 5
     number = words_on(plates.draw_plate(zone, asked("public", draft=False, review="渝S(2026)001号", lang=lang), QUICK))
     assert "渝S(2026)001号" in number
     assert "未经审图" not in number
@@ -109,9 +112,42 @@ def test_a_public_figure_needs_its_review_number_or_is_stamped(zone: geojw.Zone,
 
 def test_a_figure_of_synthetic_data_says_so(zone: geojw.Zone) -> None:
     assert "合成" not in words_on(plates.draw_plate(zone, asked("public"), QUICK))
-    told = words_on(plates.draw_plate(zone, asked("department", draft=True), QUICK))
-    assert "未经审图 · 合成数据 · 不得公开发布" in told
+    told = words_on(plates.draw_plate(zone, asked("department"), QUICK))
+    assert "未经审图·合成数据·不得公开发布" in told
     assert "含合成（虚构）数据：图层plots" in told
+
+
+def test_layers_with_rules_that_are_not_shown_are_named(make_pack: Any) -> None:
+    rules = [*RULES, {"id": "BAN", "layer": "secret", "test": "overlap_m2 > 0"}]
+    hidden = {
+        **LAYERS,
+        "extra": {"paint": {"colour": "#123456", "shown": False}, "features": [{"id": "E", "box": [0, 0, 9, 9]}]},
+    }
+    drawing = plates.draw_plate(make_pack(layers=hidden, rules=rules).open(), asked("public"), QUICK)
+    told = "".join(words_on(drawing).split())
+    assert "图上没有不等于不存在：图层secret" in told
+    assert "为清晰起见未绘出：图层extra" in told
+    assert "extra" not in {entry.key for entry in drawing.legend}
+
+
+def test_sites_are_shown_with_the_verdicts_of_the_audience(make_pack: Any, tmp_path: Path) -> None:
+    rules = [*RULES, {"id": "BAN", "layer": "secret", "test": "overlap_m2 > 0"}]
+    zone = make_pack(layers=LAYERS, rules=rules).open()
+    rows = [
+        {"site_id": "A", "name": "甲厂", "box": [3_000, -2_000, 3_100, -1_900]},
+        {"site_id": "B", "name": "乙厂", "box": [900, 700, 1_000, 800]},
+        {"site_id": "C", "name": "丙厂", "box": [-8_000, 7_000, -7_900, 7_100]},
+    ]
+    write_rows(tmp_path / "sites.gpkg", rows)
+    files = SiteFiles(tmp_path / "sites.gpkg")
+    for audience in ("internal", "public"):
+        drawing = plates.draw_plate(zone, asked(audience), replace(QUICK, dpi=100), files)
+        told, _ = Edition(zone, asked(audience)).screened(files)
+        listed = {entry.text: entry.key for entry in drawing.legend if entry.kind == "site"}
+        assert listed == dict(zip(told["name"], told["verdict"], strict=True))
+        assert [entry.number for entry in drawing.legend if entry.kind == "site"] == [1, 2, 3]
+        assert listed["甲厂"] == ("prohibit" if audience == "internal" else "undetermined")
+    assert drawing.write("png") == plates.draw_plate(zone, asked("public"), replace(QUICK, dpi=100), files).write("png")
 
 
 def test_a_zone_whose_outline_failed_is_drawn_with_what_there_is(make_pack: Any) -> None:
