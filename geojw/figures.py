@@ -29,6 +29,8 @@ SMALLEST_PT, LARGEST_PT = 5.5, 14.0
 """Least and greatest size of the plain letters: notes are smaller by a sixth, and below 4.5 points nobody reads."""
 SHRINKS = ((1.0, 0.94, 0.88, 0.82), (0.76, 0.7))
 """Sizes of letters that are tried, as shares of what suits the sheet: the second ones only if the first do not do."""
+TITLE_MM = 40.0
+"""Length of the title within a file: some 110 Chinese letters of a point."""
 LIST_COST = 1.6
 """Sites are listed if the map becomes no more than so many times smaller by it."""
 
@@ -42,6 +44,8 @@ class Drawing:
     ----------
     figure
         matplotlib's.
+    title
+        What the files are called within, for search and screen readers.
     frame
         Where the map lies on the sheet, and its scale.
     legend
@@ -53,6 +57,7 @@ class Drawing:
     """
 
     figure: Figure
+    title: str
     frame: Frame
     legend: list[Entry]
     size_pt: float
@@ -60,13 +65,14 @@ class Drawing:
 
     def write(self, form: Format) -> bytes:
         """Write it as a file of a format; the same content gives the same bytes."""
-        metadata: dict[Format, dict[str, str | None]] = {
-            "png": {"Software": "geojw"},
-            "svg": {"Date": None, "Creator": "geojw"},
-            "pdf": {"CreationDate": None, "Creator": "geojw", "Producer": None},
-        }
         out = io.BytesIO()
         with fonts.typesetting():
+            title = " ".join(fonts.wrapped(self.title, TITLE_MM, 1.0, 1))
+            metadata: dict[Format, dict[str, str | None]] = {
+                "png": {"Title": title, "Software": "geojw"},
+                "svg": {"Title": title, "Creator": "geojw", "Date": None},
+                "pdf": {"Title": title, "Creator": "geojw", "Producer": None, "CreationDate": None},
+            }
             self.figure.savefig(out, format=form, dpi=self.paper.dpi, metadata=metadata[form])
         return out.getvalue()
 
@@ -155,7 +161,7 @@ def draw(content: Content, analysis: AnalysisCRS, paper: Paper, texts: Mapping[s
                 listed = next((one for one in ranked if one.frame.scale <= most and one.fitted(listed=True)), None)
                 best = listed or plain
                 figure = best.drawn(listed=listed is not None)
-                return Drawing(figure, best.frame, best.legend, best.size_pt, paper)
+                return Drawing(figure, content.title, best.frame, best.legend, best.size_pt, paper)
         raise OutputError(
             [Fault("figure_small", "--size", {"width": f"{paper.width_mm:g}", "height": f"{paper.height_mm:g}"})]
         )

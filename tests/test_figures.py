@@ -424,6 +424,8 @@ def test_pdf_text_is_text_in_an_embedded_font_and_svg_letters_are_outlines() -> 
     assert "<text" not in svg
     assert "font-family" not in svg
     assert 'width="566.9' in svg  # 200 mm in points
+    assert "<title>测试图</title>" in svg
+    assert "测试图".encode("utf-16-be") in pdf
 
 
 def test_truetype_outlines_are_embedded_as_type_42(monkeypatch: pytest.MonkeyPatch) -> None:
