@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +18,7 @@ import pandas as pd
 import pyogrio.raw
 import pytest
 import shapely
+from browsing import CHROMIUM
 
 import geojw
 from geojw.geodesy import AnalysisCRS
@@ -303,3 +304,15 @@ def rows_to_file() -> Callable[..., None]:
 def rows_to_frame() -> Callable[..., gpd.GeoDataFrame]:
     """Make a frame of sites."""
     return frame_of
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, where there is one."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()

@@ -35,5 +35,5 @@ dots(); symbols(); grid(); fill();
 recall();
 remembering = true;
 new ResizeObserver(() => map.invalidateSize({ animate: false })).observe(box);
-window.geojw = { check: checkPlace, csv: () => csv(sites), geojson: () => features(sites), picture };
+window.geojw = { check: checkPlace, metres: geodesic_m, plane, csv: () => csv(sites), geojson: () => features(sites), picture };
 document.documentElement.dataset.ready = "yes";
