@@ -29,7 +29,7 @@ SMALLEST_PT, LARGEST_PT = 5.5, 14.0
 """Least and greatest size of the plain letters: notes are smaller by a sixth, and below 4.5 points nobody reads."""
 SHRINKS = ((1.0, 0.94, 0.88, 0.82), (0.76, 0.7))
 """Sizes of letters that are tried, as shares of what suits the sheet: the second ones only if the first do not do."""
-TITLE_MM = 40.0
+TITLE_MM = 42.0
 """Length of the title within a file: some 110 Chinese letters of a point."""
 LIST_COST = 1.6
 """Sites are listed if the map becomes no more than so many times smaller by it."""
@@ -106,7 +106,13 @@ def paper_of(size: str, extent_m: Box, *, turn: str | None = None, dpi: int = 30
     if sides is None or not MIN_MM <= min(sides) <= max(sides) <= MAX_MM:
         known = ", ".join(SIZES_MM)
         raise OutputError(
-            [Fault("figure_size", "--size", {"got": size, "known": known, "least": MIN_MM, "most": MAX_MM})]
+            [
+                Fault(
+                    "figure_size",
+                    "--size",
+                    {"got": size, "known": known, "least": f"{MIN_MM:g}", "most": f"{MAX_MM:g}"},
+                )
+            ]
         )
     width, height = sides
     wide = extent_m[2] - extent_m[0] > extent_m[3] - extent_m[1]
