@@ -335,6 +335,14 @@ def grown(values, count, more):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def grown_rows(values, count):  # type: ignore[no-untyped-def]
+    """Give a longer copy of a table of which `count` rows are taken."""
+    longer = np.empty((2 * (count + 1), values.shape[1]))
+    longer[:count] = values[:count]
+    return longer
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def first_met(grid, e, column, row, first_column, first_row):  # type: ignore[no-untyped-def]
     """Whether no cell before this one, of a block that begins at the first column and row, lists the edge too."""
     edges = grid.edges

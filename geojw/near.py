@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from geojw.geodesy import Floats
-from geojw.grid import Grid, cell_at, grown, square_to_edge, step_over
+from geojw.grid import Grid, cell_at, grown, grown_rows, square_to_edge, step_over
 from geojw.index import AREA, Bools, Part, even_cuts, in_threads
 from geojw.pieces import Ints
 from geojw.shares import box_of, features_at, site_holds, work_for
@@ -127,7 +127,7 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
                         square, x, y, a, b = 0.0, ux[j], uy[j], ux[j], uy[j]
                     if square <= limit:
                         if count == len(found):
-                            found, ends = grown(found, count, 1), _grown_rows(ends, count)
+                            found, ends = grown(found, count, 1), grown_rows(ends, count)
                             squares = grown(squares, count, 1)
                         found[count], squares[count] = owner[j], square
                         ends[count, 0], ends[count, 1], ends[count, 2], ends[count, 3] = x, y, a, b
@@ -135,13 +135,6 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
                         near = np.sqrt(square) * (1.0 + 2.0 * spread) + SLACK_M
                         limit = min(limit, near * near)
     return count, limit, found, ends, squares
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _grown_rows(values, count):  # type: ignore[no-untyped-def]
-    longer = np.empty((2 * (count + 1), values.shape[1]))
-    longer[:count] = values[:count]
-    return longer
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -166,7 +159,7 @@ def _candidates(areal_site, sites, place, grid, kept, distortion, start, stop): 
             f = work.touched[k]
             if work.state[f] > 0 and kept[f]:
                 if count == len(found):
-                    found, ends, squares = grown(found, count, 1), _grown_rows(ends, count), grown(squares, count, 1)
+                    found, ends, squares = grown(found, count, 1), grown_rows(ends, count), grown(squares, count, 1)
                 found[count], squares[count] = f, 0.0
                 ends[count, 0], ends[count, 2] = sites.px[first], sites.px[first]
                 ends[count, 1], ends[count, 3] = sites.py[first], sites.py[first]
@@ -179,7 +172,7 @@ def _candidates(areal_site, sites, place, grid, kept, distortion, start, stop): 
             if many > 0 and site[many - 1] == s and feature[many - 1] == found[k] and _same(points[many - 1], ends[k]):
                 continue  # two edges of a feature meet in its nearest vertex
             if many == len(site):
-                site, feature, points = grown(site, many, 1), grown(feature, many, 1), _grown_rows(points, many)
+                site, feature, points = grown(site, many, 1), grown(feature, many, 1), grown_rows(points, many)
             site[many], feature[many] = s, found[k]
             points[many] = ends[k]
             many += 1

@@ -196,16 +196,20 @@ def _shared(
     return inside, rest, *intersections(sites[rest], others[rest])
 
 
-def shared_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: int = 1) -> Geometries:
+def shared_shapes(
+    shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex, workers: int = 1
+) -> Geometries:
     """
     Build the shapes that sites share with features, pair by pair.
 
     Parameters
     ----------
-    sites
-        In the analysis CRS.
+    shapes
+        The sites, one a pair.
     feature
         Position of a feature for each.
+    size
+        What they share: m², m, or 1.
     layer
         A polygon layer.
     workers
@@ -216,6 +220,20 @@ def shared_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: 
     ndarray
         A geometry a pair.
     """
+    out = np.full(len(shapes), None, dtype=object)
+    if shapes.many:
+        from geojw.outlines import traced  # noqa: PLC0415 - numba is loaded only where many sites are measured
+
+        for part in shapes.parts():
+            if part.dimension == AREA:
+                out[part.rows], _ = traced(part, feature[part.rows], size[part.rows], layer.grid, workers)
+    rows = np.flatnonzero(shapely.is_missing(out))
+    out[rows] = _intersected_shapes(shapes.geometries[rows], feature[rows], layer, workers)
+    return out
+
+
+def _intersected_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: int) -> Geometries:
+    """Build them by GEOS, piece by piece."""
     with layer.lock:
         row, piece = layer.everything.tree.query(sites)
         mine = layer.owner[piece] == feature[row]

@@ -79,6 +79,8 @@ class Screening:
         The day whose rules count.
     sites
         The sites as screened, in the analysis CRS.
+    many
+        Whether they were measured by compiled code.
     """
 
     verdicts: pd.DataFrame
@@ -89,6 +91,7 @@ class Screening:
     notes: tuple[tuple[str, str, str, str], ...]
     day: date
     sites: gpd.GeoDataFrame
+    many: bool = False
 
 
 def screen(
@@ -154,6 +157,7 @@ def screen(
         notes=tuple(note for part in parts for note in part.notes),
         day=on,
         sites=sites,
+        many=many,
     )
 
 

@@ -16,7 +16,7 @@ FLOORS = (
     ("grid", "pack", "mapdata", "cartography"),
     ("index", "canvas"),
     ("shares", "signs", "mapface"),
-    ("near", "sheet"),
+    ("near", "outlines", "sheet"),
     ("overlay", "figures"),
     ("nearness", "coverage"),
     ("answers",),
