@@ -272,14 +272,15 @@ def paint_north(canvas: Canvas, box: Box, letter: str) -> None:
 
 def paint_stamp(canvas: Canvas, frame: Frame, text: str) -> None:
     """Print a text across the whole map, again and again, so that no part of it can be cut out without it."""
+    line = " ".join(fonts.spelled(text).split())
+    reach = np.hypot(frame.width_mm, frame.height_mm) / 2.0
     size = 2.0 * canvas.size_pt
-    line = fonts.wrapped(text, 60.0 * canvas.em_mm, size, 1)[0]
+    size *= min(1.0, 1.4 * reach / fonts.width_mm(line, size))  # a long one must be seen whole
     along, apart = fonts.width_mm(line, size) + 3.0 * canvas.em_mm, 8.0 * canvas.em_mm
     box = shapely.box(*frame.box_mm)
     x, y = box.centroid.x, box.centroid.y
     turn = np.radians(STAMP_TURN)
     step, rise = np.array([np.cos(turn), np.sin(turn)]) * along, np.array([-np.sin(turn), np.cos(turn)]) * apart
-    reach = np.hypot(frame.width_mm, frame.height_mm) / 2.0
     rows, columns = int(reach / apart) + 1, int(reach / along) + 2
     for row in range(-rows, rows + 1):
         for column in range(-columns, columns + 1):

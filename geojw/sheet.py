@@ -165,7 +165,11 @@ class Sheet:
         ]
         self.body = self._body()
         self.column_mm, box = self._shares(columns)
-        self.has_room = min(box[2] - box[0], box[3] - box[1]) >= MIN_MAP_EM * self.em
+        self.day = fonts.wrapped(content.day, 0.3 * self.inner_mm, size_pt, 1)[0]
+        beside = self.inner_mm - fonts.width_mm(self.day, size_pt) - 2.0 * self.em
+        self.review = fonts.wrapped(content.review, beside, 1.1 * size_pt)
+        wide_enough = min(box[2] - box[0], box[3] - box[1]) >= MIN_MAP_EM * self.em
+        self.has_room = wide_enough and len(self.review) == 1  # 审图号 stands whole on one line
         if self.has_room:
             self._set_frame(box)
             self.words = {verdict: texts[f"short.{verdict}"] for verdict in VERDICTS}
@@ -437,8 +441,6 @@ class Sheet:
                     canvas.text(left + 1.3 * self.em, at - 0.62 * self.em, "·", NOTICE * self.size_pt, align="center")
                 canvas.text(left + 1.8 * self.em, at - 0.62 * self.em, row, NOTICE * self.size_pt)
                 at -= NOTICE_EM * self.em
-        day = fonts.wrapped(self.content.day, 0.3 * self.inner_mm, self.size_pt, 1)[0]
-        wide = fonts.width_mm(day, self.size_pt)
-        canvas.text(right, self.margin + 0.4 * self.em, day, self.size_pt, align="right", colour=QUIET)
-        review = fonts.wrapped(self.content.review, self.inner_mm - wide - 2.0 * self.em, 1.1 * self.size_pt, 1)[0]
-        canvas.text(left, self.margin + 0.4 * self.em, review, 1.1 * self.size_pt)
+        at = self.margin + 0.4 * self.em
+        canvas.text(right, at, self.day, self.size_pt, align="right", colour=QUIET)
+        canvas.text(left, at, self.review[0], 1.1 * self.size_pt)

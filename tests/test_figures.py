@@ -346,7 +346,7 @@ def test_a_hostile_name_is_drawn_as_text(name: str) -> None:
     stations = layer("st", [shapely.Point(2_000, 0)], label="name", columns={"name": [name]}, title=name, source=name)
     sites = site_frame([shapely.Point(0, 0)], ["clear"], [name])
     drawing = drawn(
-        content(ZONE, stations, sites=sites, title=name, subtitle=name, badge=name, review=name, day=name[:9]), A4
+        content(ZONE, stations, sites=sites, title=name, subtitle=name, badge=name, review=name[:40], day=name[:9]), A4
     )
     drawing.write("png")
     svg, pdf = drawing.write("svg").decode(), drawing.write("pdf")
@@ -462,6 +462,12 @@ def test_a_sheet_is_turned_as_suits_the_zone() -> None:
 def test_an_unknown_size_is_refused(size: str) -> None:
     with pytest.raises(OutputError, match="--size"):
         figures.paper_of(size, EXTENT)
+
+
+def test_the_review_number_is_whole_or_the_sheet_is_refused() -> None:
+    assert "审图号：" + "号" * 40 in texts_on(drawn(content(review="审图号：" + "号" * 40)))
+    with pytest.raises(OutputError, match="200 x 150"):
+        drawn(content(review="审图号：" + "号" * 400))
 
 
 def test_too_many_pixels_are_refused() -> None:
