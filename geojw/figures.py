@@ -73,7 +73,8 @@ class Drawing:
                 "svg": {"Title": title, "Creator": "geojw", "Date": None},
                 "pdf": {"Title": title, "Creator": "geojw", "Producer": None, "CreationDate": None},
             }
-            self.figure.savefig(out, format=form, dpi=self.paper.dpi, metadata=metadata[form])
+            with fonts.embeddable(self.figure.axes[0].texts if form == "pdf" else ()):
+                self.figure.savefig(out, format=form, dpi=self.paper.dpi, metadata=metadata[form])
         return out.getvalue()
 
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from geojw.errors import Fault, FontError
 from geojw.texts import catalogue
 
 if TYPE_CHECKING:
+    from fontTools.ttLib import TTFont
+    from matplotlib.font_manager import FontEntry
     from matplotlib.ft2font import FT2Font
+    from matplotlib.text import Text
 
 VARIABLE = "GEOJW_FONT"
 """Environment variable that names a font file; it comes before all others."""
@@ -36,6 +41,13 @@ MM_A_POINT = 25.4 / 72.0
 _TOKEN = re.compile(
     r"[（《“‘「『【〔]*(?:[^\s\u2e80-\uffef（《“‘]+|\S)[，。、；：）》”’」』】〕！？…·％]*\s*"
 )  # a word, or one Chinese letter, with the signs that belong to it
+_NUMBERS = count(1)
+_MAXP = (
+    *("maxZones", "maxTwilightPoints", "maxStorage", "maxFunctionDefs", "maxInstructionDefs", "maxStackElements"),
+    *("maxSizeOfInstructions", "maxComponentElements", "maxPoints", "maxContours", "maxCompositePoints"),
+    *("maxCompositeContours", "maxComponentDepth"),
+)
+"""What the table of a TrueType font's limits has and that of a CFF font lacks; the counts are made on writing."""
 _FAMILY, _REST = "geojw", "geojw rest"
 _MIN_CODE = 0x2E80
 """First code of East Asian letters."""
@@ -96,7 +108,7 @@ def typesetting() -> Iterator[Typeface]:
 
     In SVG the letters are outlines: a document that holds the figure looks the same where the font is missing, and no
     word processor sets it anew with another. In PDF they are text that can be searched and copied, the font embedded:
-    as TrueType (type 42) where its outlines are, else as type 3, since a CFF font under type 42 is no valid PDF.
+    see `embeddable`.
 
     Yields
     ------
@@ -125,6 +137,84 @@ def typesetting() -> Iterator[Typeface]:
         mpl.rcdefaults()  # what a user's own matplotlibrc says would make another figure
         mpl.rcParams.update(settings)
         yield face
+
+
+@contextmanager
+def embeddable(texts: Sequence[Text]) -> Iterator[None]:
+    """
+    Set texts, while a PDF is written, so that their font is embedded as TrueType (type 42).
+
+    A font of PostScript outlines (CFF) is no valid PDF under type 42, and as type 3 it is spaced unevenly on screens:
+    a TrueType font of the same outlines is made of the letters in use.
+
+    Parameters
+    ----------
+    texts
+        All texts of the figure, made within `typesetting`.
+    """
+    import matplotlib as mpl  # noqa: PLC0415 - heavy
+    from matplotlib import font_manager  # noqa: PLC0415
+
+    face = chinese_typeface()
+    if face.truetype:
+        yield
+        return
+    letters = {ord(char) for text in texts for char in text.get_text()} & face.letters
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "letters.ttf"
+        _write_truetype(face, letters, path)
+        entry = _entry(
+            replace(face, path=path, index=0), f"{_FAMILY} {next(_NUMBERS)}"
+        )  # its place is cached by its name
+        font_manager.fontManager.ttflist.append(entry)
+        for text in texts:
+            text.set_fontfamily([entry.name, _REST])
+        try:
+            with mpl.rc_context({"pdf.fonttype": 42}):
+                yield
+        finally:
+            font_manager.fontManager.ttflist.remove(entry)
+            for text in texts:
+                text.set_fontfamily([_FAMILY, _REST])
+
+
+def _write_truetype(face: Typeface, letters: Iterable[int], path: Path) -> None:
+    """Write a font of some letters of a CFF one, its curves as TrueType's, off by at most a thousandth of the size."""
+    from fontTools.subset import Options, Subsetter  # noqa: PLC0415 - heavy
+    from fontTools.ttLib import TTFont  # noqa: PLC0415
+
+    options = Options(hinting=False, notdef_outline=True, layout_features=["kern"])
+    options.drop_tables = [*options.drop_tables, "VORG", "vhea", "vmtx", "BASE"]
+    subsetter = Subsetter(options)
+    subsetter.populate(unicodes=letters)
+    with TTFont(face.path, fontNumber=face.index, recalcTimestamp=False, lazy=True) as font:
+        subsetter.subset(font)
+        _turn_outlines(font)
+        font.save(path)
+
+
+def _turn_outlines(font: TTFont) -> None:
+    """Turn the outlines of a font, in place, from CFF to TrueType."""
+    from fontTools.pens.cu2quPen import Cu2QuPen  # noqa: PLC0415 - heavy
+    from fontTools.pens.ttGlyphPen import TTGlyphPen  # noqa: PLC0415
+    from fontTools.ttLib import newTable  # noqa: PLC0415
+
+    source, names, made = font.getGlyphSet(), font.getGlyphOrder(), {}
+    for name in names:
+        pen = TTGlyphPen(None)
+        source[name].draw(Cu2QuPen(pen, max_err=font["head"].unitsPerEm / 1000.0, reverse_direction=True))
+        made[name] = pen.glyph()
+    font["loca"], font["glyf"] = newTable("loca"), newTable("glyf")
+    font["glyf"].glyphOrder, font["glyf"].glyphs = names, made
+    for name, glyph in made.items():
+        glyph.recalcBounds(font["glyf"])
+        font["hmtx"][name] = (font["hmtx"][name][0], glyph.xMin)
+    del font["CFF "]
+    font["maxp"].tableVersion = 0x00010000
+    for key in _MAXP:
+        setattr(font["maxp"], key, int(key == "maxZones"))
+    font["post"].formatType = 3.0
+    font.sfntVersion = "\x00\x01\x00\x00"
 
 
 def spelled(text: object) -> str:
@@ -327,10 +417,15 @@ def _rest() -> Typeface:
 def _register(face: Typeface) -> None:
     """Tell matplotlib of the two faces under names of our own, so that no other font can answer for them."""
     from matplotlib import font_manager  # noqa: PLC0415 - heavy
-    from matplotlib.ft2font import FT2Font  # noqa: PLC0415
 
     manager = font_manager.fontManager
     manager.ttflist = [entry for entry in manager.ttflist if entry.name not in (_FAMILY, _REST)]
-    for name, one in ((_FAMILY, face), (_REST, _rest())):
-        entry = font_manager.ttfFontProperty(FT2Font(str(one.path), face_index=one.index))
-        manager.ttflist.append(replace(entry, name=name, style="normal", variant="normal", weight=REGULAR))
+    manager.ttflist += [_entry(face, _FAMILY), _entry(_rest(), _REST)]
+
+
+def _entry(face: Typeface, name: str) -> FontEntry:
+    """List a face for matplotlib under a name."""
+    from matplotlib import font_manager  # noqa: PLC0415 - heavy
+
+    entry = font_manager.ttfFontProperty(_font(face))
+    return replace(entry, name=name, style="normal", variant="normal", weight=REGULAR)

@@ -22,6 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.ft2font import FT2Font, LoadFlags
+from matplotlib.path import Path as MplPath
 
 from geojw import cartography, figures, fonts, mapface, signs
 from geojw.canvas import level
@@ -420,7 +422,8 @@ def test_pdf_text_is_text_in_an_embedded_font_and_svg_letters_are_outlines() -> 
     drawing = drawn()
     pdf, svg = drawing.write("pdf"), drawing.write("svg").decode()
     assert b"/ToUnicode" in pdf
-    assert b"/FontFile" in pdf or b"/Type3" in pdf
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
     assert "<text" not in svg
     assert "font-family" not in svg
     assert 'width="566.9' in svg  # 200 mm in points
@@ -428,12 +431,37 @@ def test_pdf_text_is_text_in_an_embedded_font_and_svg_letters_are_outlines() -> 
     assert "测试图".encode("utf-16-be") in pdf
 
 
-def test_truetype_outlines_are_embedded_as_type_42(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_font_of_postscript_outlines_is_embedded_as_truetype_of_the_same_shape(tmp_path: Path) -> None:
+    face = fonts.chinese_typeface()
+    assert not face.truetype
+    fonts._write_truetype(face, map(ord, "重庆 Ag【】"), tmp_path / "letters.ttf")
+    made = fonts._opened(str(tmp_path / "letters.ttf"), 0)
+    assert made is not None
+    assert made.truetype
+    assert {chr(code) for code in made.letters} == {*"重庆 Ag【】"}
+    for char in "重庆Ag【】":
+        first, second = (glyph_of(each, char) for each in (face, made))
+        assert fonts._advance_em(char, face) == fonts._advance_em(char, made)
+        assert shapely.hausdorff_distance(first.boundary, second.boundary) < 3.0  # thousandths of the size
+
+
+def glyph_of(face: fonts.Typeface, char: str) -> shapely.Geometry:
+    """Draw a letter, by even and odd."""
+    font = FT2Font(str(face.path), face_index=face.index)
+    font.set_size(1_000.0, 72.0)
+    font.load_char(ord(char), flags=LoadFlags.NO_HINTING)
+    rings = MplPath(*font.get_path()).to_polygons()
+    shape = shapely.Polygon()
+    for ring in rings:
+        shape = shapely.symmetric_difference(shape, shapely.make_valid(shapely.Polygon(ring)))
+    return shape
+
+
+def test_a_font_of_truetype_outlines_is_embedded_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fonts, "chinese_typeface", fonts._rest)
     plain = content(ZONE, title="Map", subtitle="x", notices=["n"], badge="b", review="r", day="d")
     plain = replace(plain, layers=[replace(ZONE, title="zone", source="s")])
-    texts = dict.fromkeys(words(), "text")
-    pdf = figures.draw(plain, ANALYSIS, SMALL, texts).write("pdf")
+    pdf = figures.draw(plain, ANALYSIS, SMALL, dict.fromkeys(words(), "text")).write("pdf")
     assert b"/FontFile2" in pdf
     assert b"/Type3" not in pdf
 
