@@ -27,7 +27,7 @@ def disclosed(
     verdicts, findings
         The tables of a screening.
     hidden
-        Layers that the audience may not see: no finding tells what was found on them, so none says clear.
+        Rules that rest on layers or attributes that it may not see: no finding tells what was found, none says clear.
     nameless
         Layers whose feature ids it may not see.
     step_m
@@ -36,9 +36,9 @@ def disclosed(
     Returns
     -------
     verdicts, findings : DataFrame
-        The same rows; findings on hidden layers have the outcome ``withheld``, which is unknown.
+        The same rows; findings of hidden rules have the outcome ``withheld``, which is unknown.
     """
-    away = findings["layer"].isin([*hidden]).to_numpy()
+    away = findings["rule_id"].isin([*hidden]).to_numpy()
     out = findings.copy()
     out.loc[away, "outcome"] = "source_failed"
     for column in _BLANK:

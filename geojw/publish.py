@@ -31,7 +31,7 @@ from geojw.zone import Zone
 AUDIENCES: tuple[Audience, ...] = ("public", "department", "internal")
 """Each may see what those before it may see."""
 
-GRADES: Mapping[Audience, Grade] = {"public": Grade(4, 10.0), "department": Grade(5, 2.0), "internal": Grade(6)}
+GRADES: Mapping[Audience, Grade] = {"public": Grade(4, 10.0), "department": Grade(5, 4.0), "internal": Grade(6)}
 """How fine each audience may see: a grid of 0.0001° is about 10 m, of 0.00001° about 1 m."""
 
 STEPS_M: Mapping[Audience, float] = {"public": 10.0, "department": 1.0, "internal": 0.0}
@@ -188,7 +188,7 @@ class Edition:
         """Give a layer as the page draws it."""
         pack, lang, row = self.pack, self.asked.lang, layer.row
         ids = layer.frame.index
-        rings = rings_of(pack, layer.id, layer.data, self.asked.day)
+        rings = rings_of([rule for rule in pack.in_force(self.asked.day) if rule.layer == layer.id and self._may_filter(rule)], row, layer.data)
         only = {limit: ids[layer.data.index.features.index.isin(keys)] for limit, keys in rings["ring_only"].items()}
         return maps.MapLayer(
             **described(pack, layer.id, lang), frame=layer.frame, ring_m=rings["ring_m"], ring_only=only,
@@ -231,13 +231,20 @@ class Edition:
         if layer is not None:
             three, _ = match_features(layer.data.index.features, rule.where, layer.row.codes)
             sure = (three == TRUE) & (~layer.data.adrift | rule.test.is_distance)
+            open_ = (three != FALSE) & ~sure
+            if not self._may_filter(rule):  # which features it keeps would tell what the attribute says
+                sure, open_ = np.zeros(len(sure), dtype=bool), np.ones(len(sure), dtype=bool)
             ids = layer.frame.index
             kept = None if sure.all() else tuple(ids[sure])
-            perhaps = tuple(ids[(three != FALSE) & ~sure])
+            perhaps = tuple(ids[open_])
         return maps.MapRule(
             rule.id, rule.layer, rule.effect, rule.says.in_(lang), f"{rule.basis.title} {rule.basis.article}",
             rule.test.measure, rule.test.op, rule.test.value, self._who(rule), kept, perhaps,
         )  # fmt: skip
+
+    def _may_filter(self, rule: Rule) -> bool:
+        """Whether this audience may see every attribute that a rule filters by."""
+        return self.asked.audience == "internal" or set(rule.where) <= {*self._columns(self.pack.layers[rule.layer])}
 
     def _who(self, rule: Rule) -> str:
         """Say in words which projects a rule governs."""
@@ -289,7 +296,8 @@ class Edition:
         verdicts = pd.concat([part.verdicts for part in parts], ignore_index=True)
         findings = pd.concat([part.findings for part in parts], ignore_index=True)
         if self.asked.audience != "internal":
-            hidden = [name for name in self.pack.layers if not self.may_see(name)]
+            rules = self.pack.in_force(self.asked.day)
+            hidden = [rule.id for rule in rules if not (self.may_see(rule.layer) and self._may_filter(rule))]
             nameless = [name for name, row in self.pack.layers.items() if row.id not in self._columns(row)]
             verdicts, findings = disclosed(verdicts, findings, hidden, nameless, STEPS_M[self.asked.audience])
             away = findings["outcome"] == "withheld"
@@ -474,14 +482,14 @@ def described(pack: Pack, name: str, lang: str) -> dict[str, Any]:
     }
 
 
-def rings_of(pack: Pack, name: str, data: LayerData, day: date) -> dict[str, Any]:
+def rings_of(rules: Iterable[Rule], row: Layer, data: LayerData) -> dict[str, Any]:
     """Give the limits of distance rules, and which features each is drawn round."""
-    rules = [rule for rule in pack.in_force(day) if rule.layer == name and rule.test.is_distance]
-    plain = {rule.test.value for rule in rules if not rule.where}
+    near = [rule for rule in rules if rule.test.is_distance]
+    plain = {rule.test.value for rule in near if not rule.where}
     only: dict[float, set[str]] = {}
-    for rule in rules:
+    for rule in near:
         if rule.test.value not in plain:
-            kept, _ = match_features(data.index.features, rule.where, pack.layers[name].codes)
+            kept, _ = match_features(data.index.features, rule.where, row.codes)
             only.setdefault(rule.test.value, set()).update(data.ids[kept != FALSE])
     return {"ring_m": tuple(sorted(plain)), "ring_only": {limit: sorted(ids) for limit, ids in sorted(only.items())}}
 
