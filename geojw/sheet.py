@@ -261,6 +261,8 @@ class Sheet:
         if (one.layer.precision_m or 0.0) > DETAIL_MM * self.frame.metres_a_mm:  # else no eye sees it on paper
             stated = f"{np.ceil((one.layer.precision_m or 0.0) * 10.0) / 10.0:g}"
             yield Entry("remark", self.texts["precision"].format(metres=stated), key)
+        if {*one.ids} & {*one.layer.adrift}:
+            yield Entry("remark", self.texts["adrift"], key)
         if one.smallest_m is not None:
             yield Entry("remark", self.texts["dots"].format(metres=f"{one.smallest_m:.0f}"), key)
         for metres in one.rings:
