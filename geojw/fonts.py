@@ -48,7 +48,6 @@ _MAXP = (
     *("maxCompositeContours", "maxComponentDepth"),
 )
 """What the table of a TrueType font's limits has and that of a CFF font lacks; the counts are made on writing."""
-_FAMILY, _REST = "geojw", "geojw rest"
 _MIN_CODE = 0x2E80
 """First code of East Asian letters."""
 
@@ -123,9 +122,8 @@ def typesetting() -> Iterator[Typeface]:
     import matplotlib as mpl  # noqa: PLC0415 - heavy, and loaded only where something is drawn
 
     face = chinese_typeface()
-    _register(face)
     settings: dict[Any, object] = {
-        "font.family": [_FAMILY, _REST],
+        "font.family": [_family(face), _family(_rest())],
         "text.parse_math": False,
         "text.usetex": False,
         "text.hinting": "no_hinting",  # letters as wide in pixels as in PDF and SVG, so that lines break alike
@@ -163,19 +161,18 @@ def embeddable(texts: Sequence[Text]) -> Iterator[None]:
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "letters.ttf"
         _write_truetype(face, letters, path)
-        entry = _entry(
-            replace(face, path=path, index=0), f"{_FAMILY} {next(_NUMBERS)}"
-        )  # its place is cached by its name
+        made = replace(face, path=path, index=0)
+        entry = _entry(made, f"geojw {next(_NUMBERS)}")  # a new name each time: matplotlib keeps a name's path
         font_manager.fontManager.ttflist.append(entry)
         for text in texts:
-            text.set_fontfamily([entry.name, _REST])
+            text.set_fontfamily([entry.name, _family(_rest())])
         try:
             with mpl.rc_context({"pdf.fonttype": 42}):
                 yield
         finally:
             font_manager.fontManager.ttflist.remove(entry)
             for text in texts:
-                text.set_fontfamily([_FAMILY, _REST])
+                text.set_fontfamily([_family(face), _family(_rest())])
 
 
 def _write_truetype(face: Typeface, letters: Iterable[int], path: Path) -> None:
@@ -414,13 +411,13 @@ def _rest() -> Typeface:
 
 
 @cache
-def _register(face: Typeface) -> None:
-    """Tell matplotlib of the two faces under names of our own, so that no other font can answer for them."""
+def _family(face: Typeface) -> str:
+    """Tell matplotlib of a face under a name of our own, so that no other font can answer for it; give the name."""
     from matplotlib import font_manager  # noqa: PLC0415 - heavy
 
-    manager = font_manager.fontManager
-    manager.ttflist = [entry for entry in manager.ttflist if entry.name not in (_FAMILY, _REST)]
-    manager.ttflist += [_entry(face, _FAMILY), _entry(_rest(), _REST)]
+    entry = _entry(face, f"geojw {next(_NUMBERS)}")
+    font_manager.fontManager.ttflist.append(entry)
+    return str(entry.name)
 
 
 def _entry(face: Typeface, name: str) -> FontEntry:

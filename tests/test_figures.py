@@ -253,7 +253,8 @@ def test_a_published_precision_is_stated_where_paper_shows_it_and_unknown_places
     fine = layer("fine", [shapely.box(0, 0, 5_000, 5_000)], precision_m=2.0)
     drawing = drawn(content(ZONE, coarse, fine))
     assert [e.text for e in drawing.legend if e.kind == "remark" and e.key in ("coarse", "fine")] == [
-        "公布精度 52.4 米。"
+        "公布精度 52.4 米。",
+        "面：位置不详的要素，在此范围内某处。",
     ]
     placed = mapface.placed(mapface.planar([coarse], ANALYSIS), drawing.frame)
     (ring,) = placed[0].rings[2_000.0]

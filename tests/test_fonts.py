@@ -123,3 +123,18 @@ def test_a_users_own_settings_of_matplotlib_change_nothing_and_come_back() -> No
         assert rcParams["lines.linewidth"] == changed
     finally:
         rcParams["lines.linewidth"] = before["lines.linewidth"]
+
+
+def test_another_typeface_later_in_the_same_process_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    def families() -> list[str]:
+        with fonts.typesetting():
+            return list(rcParams["font.family"])
+
+    first = families()
+    with monkeypatch.context() as patch:
+        patch.setattr(fonts, "chinese_typeface", fonts._rest)
+        assert families() != first
+    assert families() == first
+    assert font_manager.findfont(font_manager.FontProperties(family=first[:1])).path == str(
+        fonts.chinese_typeface().path.resolve()
+    )
