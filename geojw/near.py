@@ -57,45 +57,51 @@ def nearest_candidates(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _foot(x, y, ux, uy, vx, vy):  # type: ignore[no-untyped-def]
-    """Give the point of an edge that is nearest to a point."""
-    ex, ey = vx - ux, vy - uy
-    square = ex * ex + ey * ey
-    t = min(max(((x - ux) * ex + (y - uy) * ey) / square, 0.0), 1.0) if square > 0.0 else 0.0
-    return ux + t * ex, uy + t * ey
+def _share(x, y, ux, uy, ex, ey, inverse):
+    """Give where on an edge, from 0 to 1, the point nearest to a point lies; `inverse` is 1 by its length squared."""
+    return min(max(((x - ux) * ex + (y - uy) * ey) * inverse, 0.0), 1.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _closest(sx, sy, tx, ty, first, last, ux, uy, vx, vy, open_end):  # type: ignore[no-untyped-def]
+def _inverse(ex, ey):
+    square = ex * ex + ey * ey
+    return 1.0 / square if square > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _closest(sx, sy, tx, ty, inverse, first, last, ux, uy, vx, vy, open_end, may_cross):
     """Give the square of the distance of a layer's edge to a site's edges, and the two nearest points."""
     square, x, y, a, b = np.inf, 0.0, 0.0, 0.0, 0.0
+    ex, ey = vx - ux, vy - uy
+    inverse_e = _inverse(ex, ey)
     for e in range(first, last):
         # Of two edges that do not cross, an end of one is nearest; the site's other ends belong to its next edges.
-        one = square_to_edge(sx[e], sy[e], ux, uy, vx, vy)
-        if one < square:
-            square, x, y = one, sx[e], sy[e]
-            a, b = _foot(x, y, ux, uy, vx, vy)
+        t = _share(sx[e], sy[e], ux, uy, ex, ey, inverse_e)
+        dx, dy = ux + t * ex - sx[e], uy + t * ey - sy[e]
+        if dx * dx + dy * dy < square:
+            square, x, y, a, b = dx * dx + dy * dy, sx[e], sy[e], ux + t * ex, uy + t * ey
         if e + 1 == last or sx[e + 1] != tx[e] or sy[e + 1] != ty[e]:
-            one = square_to_edge(tx[e], ty[e], ux, uy, vx, vy)
-            if one < square:
-                square, x, y = one, tx[e], ty[e]
-                a, b = _foot(x, y, ux, uy, vx, vy)
-        one = square_to_edge(ux, uy, sx[e], sy[e], tx[e], ty[e])
-        if one < square:
-            square, a, b = one, ux, uy
-            x, y = _foot(a, b, sx[e], sy[e], tx[e], ty[e])
+            t = _share(tx[e], ty[e], ux, uy, ex, ey, inverse_e)
+            dx, dy = ux + t * ex - tx[e], uy + t * ey - ty[e]
+            if dx * dx + dy * dy < square:
+                square, x, y, a, b = dx * dx + dy * dy, tx[e], ty[e], ux + t * ex, uy + t * ey
+        gx, gy = tx[e] - sx[e], ty[e] - sy[e]
+        t = _share(ux, uy, sx[e], sy[e], gx, gy, inverse[e - first])
+        dx, dy = sx[e] + t * gx - ux, sy[e] + t * gy - uy
+        if dx * dx + dy * dy < square:
+            square, x, y, a, b = dx * dx + dy * dy, sx[e] + t * gx, sy[e] + t * gy, ux, uy
         if open_end:  # else the layer's next edge begins there
-            one = square_to_edge(vx, vy, sx[e], sy[e], tx[e], ty[e])
-            if one < square:
-                square, a, b = one, vx, vy
-                x, y = _foot(a, b, sx[e], sy[e], tx[e], ty[e])
-        if step_over(ux, uy, vx, vy, sx[e], sy[e], tx[e], ty[e]):
+            t = _share(vx, vy, sx[e], sy[e], gx, gy, inverse[e - first])
+            dx, dy = sx[e] + t * gx - vx, sy[e] + t * gy - vy
+            if dx * dx + dy * dy < square:
+                square, x, y, a, b = dx * dx + dy * dy, sx[e] + t * gx, sy[e] + t * gy, vx, vy
+        if may_cross and step_over(ux, uy, vx, vy, sx[e], sy[e], tx[e], ty[e]):
             return 0.0, a, b, a, b
     return (square, x, y, a, b) if square > MEET_M * MEET_M else (0.0, a, b, a, b)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squares):  # type: ignore[no-untyped-def]
+def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squares):
     """Look through the cells around a site, ring by ring, until none can hold a nearer edge; give the candidates."""
     # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
     ux, uy, vx, vy, owner = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner
@@ -104,6 +110,10 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
     west, south, east, north = box_of(sites, first, last)
     c0, c1 = cell_at(west, grid.x0, cell_m, columns), cell_at(east, grid.x0, cell_m, columns)
     r0, r1 = cell_at(south, grid.y0, cell_m, rows), cell_at(north, grid.y0, cell_m, rows)
+    x0, y0 = sx[first], sy[first]
+    inverse = np.empty(last - first)
+    for e in range(first, last):
+        inverse[e - first] = _inverse(tx[e] - sx[e], ty[e] - sy[e])
     count, limit = 0, np.inf
     for ring in range(max(columns, rows) + 1):
         reach = (ring - 1) * cell_m
@@ -114,15 +124,22 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
             for c in range(c0 - ring, c1 + ring + 1, step):
                 if c < 0 or c >= columns:
                     continue
-                for i in range(begins[r * columns + c], begins[r * columns + c + 1]):
+                begin, end = begins[r * columns + c], begins[r * columns + c + 1]
+                for i in range(begin, end):  # no farther than one vertex of the site: soon a near limit
+                    j = listed[i]
+                    one = square_to_edge(x0, y0, ux[j], uy[j], vx[j], vy[j])
+                    if one < limit and kept[owner[j]]:
+                        limit = min(limit, _widened(one, spread))
+                for i in range(begin, end):
                     j = listed[i]
                     dx = max(west - max(ux[j], vx[j]), min(ux[j], vx[j]) - east, 0.0)
                     dy = max(south - max(uy[j], vy[j]), min(uy[j], vy[j]) - north, 0.0)
                     if dx * dx + dy * dy > limit or not kept[owner[j]]:
                         continue
                     square, x, y, a, b = _closest(
-                        sx, sy, tx, ty, first, last, ux[j], uy[j], vx[j], vy[j], area[owner[j]] == 0.0
-                    )
+                        sx, sy, tx, ty, inverse, first, last, ux[j], uy[j], vx[j], vy[j],
+                        area[owner[j]] == 0.0, dx == 0.0 and dy == 0.0,
+                    )  # fmt: skip
                     if areal_site and ring == 0 and square > 0.0 and site_holds(sites, first, last, ux[j], uy[j]):
                         square, x, y, a, b = 0.0, ux[j], uy[j], ux[j], uy[j]
                     if square <= limit:
@@ -132,18 +149,24 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
                         found[count], squares[count] = owner[j], square
                         ends[count, 0], ends[count, 1], ends[count, 2], ends[count, 3] = x, y, a, b
                         count += 1
-                        near = np.sqrt(square) * (1.0 + 2.0 * spread) + SLACK_M
-                        limit = min(limit, near * near)
+                        limit = min(limit, _widened(square, spread))
     return count, limit, found, ends, squares
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _same(one, other):  # type: ignore[no-untyped-def]
+def _widened(square, spread):
+    """Give the square of the distance up to which others compete with one at this distance."""
+    near = np.sqrt(square) * (1.0 + 2.0 * spread) + SLACK_M
+    return near * near
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _same(one, other):
     return one[0] == other[0] and one[1] == other[1] and one[2] == other[2] and one[3] == other[3]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _candidates(areal_site, sites, place, grid, kept, distortion, start, stop):  # type: ignore[no-untyped-def]
+def _candidates(areal_site, sites, place, grid, kept, distortion, start, stop):
     work = work_for(grid)
     found, ends, squares = np.empty(64, dtype=np.int64), np.empty((64, 4)), np.empty(64)
     room = 2 * (stop - start) + 64

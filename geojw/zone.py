@@ -22,8 +22,10 @@ from pyproj import CRS, Transformer
 from geojw import access_list, screening
 from geojw.answers import LayerData
 from geojw.catalogue import UNLIMITED, Layer
+from geojw.coverage import Coverage
 from geojw.errors import Fault, LayerError, PackError, SitesError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, read_crs
+from geojw.index import Bools, LayerIndex, Selection
 from geojw.intake import (
     COLLECTION,
     READ_ERRORS,
@@ -35,8 +37,6 @@ from geojw.intake import (
     short,
     sites_of,
 )
-from geojw.coverage import Coverage
-from geojw.index import Bools, LayerIndex, Selection
 from geojw.pack import Pack, load_pack
 from geojw.pieces import Ints
 from geojw.screening import Screening
