@@ -44,39 +44,13 @@ PAGE_LIMIT = 15_000_000
 
 _METRES_A_DEGREE = 111_700.0
 _EPSG = 4490
-_PANES = {
-    "grid": 250,
-    "dimmed": 480,
-    "zone": 490,
-    "rings": 500,
-    "sites": 520,
-    "focus": 530,
-    "labels": 590,
-    "symbols": 610,
-}
+_PANES = {"grid": 250, "dimmed": 480, "zone": 490, "rings": 500, "sites": 520, "focus": 530, "labels": 590, "symbols": 610}
 _LAYER_PANE = 300
 _UNTOUCHED = frozenset({"grid", "dimmed", "rings", "labels", "focus"})
 _STOCK_LINKS = frozenset(name for name, _ in (*folium.Map.default_js, *folium.Map.default_css))
 """What a stock folium map would fetch: Leaflet is vendored, nothing here uses the rest."""
-_VENDORED = (
-    "vendor/leaflet/leaflet.js",
-    "vendor/geographiclib/geographiclib-geodesic.min.js",
-    "vendor/gcoord/gcoord.js",
-)
-_SCRIPTS = (
-    "words",
-    "store",
-    "geodesy",
-    "layers",
-    "sites",
-    "cards",
-    "rules",
-    "table",
-    "check",
-    "tools",
-    "paper",
-    "start",
-)
+_VENDORED = ("vendor/leaflet/leaflet.js", "vendor/geographiclib/geographiclib-geodesic.min.js", "vendor/gcoord/gcoord.js")
+_SCRIPTS = ("words", "store", "geodesy", "layers", "sites", "cards", "rules", "table", "check", "tools", "paper", "start")
 """Our own scripts, in order: together they are one function."""
 _PAINT = {"colour": r"#[0-9a-fA-F]{6}", "dash": r"([0-9.]+([ ,]+[0-9.]+)*)?"}
 _CSP_MARK = "content-security-policy"
@@ -273,7 +247,7 @@ class _OfflineFigure(Figure):
             raise OutputError([Fault("map_foreign", "maps", {"names": ", ".join(foreign)})])
         for name in links:
             del head[name]
-        ours = '(() => {\n"use strict";\n' + "".join(_inlined(f"{name}.js") for name in _SCRIPTS) + "})();\n"
+        ours = "(() => {\n\"use strict\";\n" + "".join(_inlined(f"{name}.js") for name in _SCRIPTS) + "})();\n"
         parts = {  # the stock viewport forbids zooming; ours does not
             "header": re.sub(r'<meta (name="viewport"|http-equiv)[^>]*>', "", self.header.render(**kwargs)),
             "html": self.html.render(**kwargs),
@@ -302,9 +276,7 @@ class _OfflineFigure(Figure):
         def hashes(tag: str) -> str:
             found = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
             digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in found]
-            return " ".join(
-                [*(["'self'"] if self.face.split else []), *(f"'sha256-{d}'" for d in dict.fromkeys(digests))]
-            )
+            return " ".join([*(["'self'"] if self.face.split else []), *(f"'sha256-{d}'" for d in dict.fromkeys(digests))])
 
         sources = f"script-src {hashes('script')}; style-src {hashes('style')}"
         images = f"; img-src {self.face.images}" if self.face.images else ""
