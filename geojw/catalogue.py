@@ -110,6 +110,7 @@ class Paint:
     weight: Positive = 1.0
     dash: str | None = None
     hatch: Flag = False
+    names: Flag = False
     shown: Flag = True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -312,6 +313,25 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
     return table
 
 
+def _figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of figures, which are drawn instead of the page."""
+    for option in (
+        click.option(
+            "--png", "formats", flag_value="png", multiple=True, help="图片，代替网页 / a figure, not the page"
+        ),
+        click.option("--svg", "formats", flag_value="svg", multiple=True, help="矢量图 / the same as SVG"),
+        click.option("--pdf", "formats", flag_value="pdf", multiple=True, help="PDF / the same as PDF"),
+        click.option("--size", default="A4", show_default=True, help="图幅 / its sheet: A5-A2, 160x120 (mm)"),
+        click.option("--landscape", "turn", flag_value="landscape", help="横幅 / turned sideways"),
+        click.option("--portrait", "turn", flag_value="portrait", help="竖幅 / upright; else as suits the zone"),
+        click.option(
+            "--dpi", type=click.IntRange(36, 1200), default=300, show_default=True, help="分辨率 / pixels an inch"
+        ),
+    )[::-1]:
+        command = option(command)
+    return command
+
+
 @main.command(name="map")
 @_zone
 @click.option(
@@ -328,24 +348,33 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
 @click.option("--split", is_flag=True, help="脚本与样式另存 assets 文件夹 / scripts and styles in a folder assets")
 @click.option("--tianditu", is_flag=True, help="天地图，密钥取自 GEOJW_TIANDITU_KEY / Tianditu, key from that variable")
 @click.option("--gaode", is_flag=True, help="高德底图，瓦片纠偏 / Gaode tiles, shifted to where they belong")
+@_figure_options
 @_on
 @_lang
 @_told
 def draw_map(zone: str, on: date | None, out: Path, **options: Any) -> int:  # noqa: ANN401 - click's own
-    """片区地图：内部、部门、公众三种 / the map of a zone for an audience."""
+    """片区地图：内部、部门、公众三种；网页或图片 / the map of a zone for an audience: a page or figures."""
     from geojw.editions import Asked  # noqa: PLC0415 - a cold start loads what it needs
     from geojw.intake import SiteFiles  # noqa: PLC0415
     from geojw.publish import publish  # noqa: PLC0415
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
     console = _console(soft_wrap=True)
+    wanted = {key: options.pop(key) for key in ("formats", "size", "turn", "dpi")}
     path = options.pop("sites")
     asked = Asked(day=on or today(), **(options | {"tianditu": _tianditu_key() if options["tianditu"] else None}))
     asked.check()
     if asked.tianditu:
         console.print(Text(say("run.key_in_page", asked.lang), "yellow3"))
     place, files = _both_or_all_faults(lambda: open_zone(zone), lambda: None if path is None else SiteFiles(path))
-    console.print(Text(say("run.written", asked.lang, out=publish(place, asked, out, files)), "bold"))
+    if wanted["formats"]:
+        from geojw.plates import Print, print_plates  # noqa: PLC0415 - matplotlib is loaded only for figures
+
+        written = print_plates(place, asked, Print(**wanted), out, files)
+    else:
+        written = [publish(place, asked, out, files)]
+    for one in written:
+        console.print(Text(say("run.written", asked.lang, out=one), "bold"))
     return DONE
 
 
