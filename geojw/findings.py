@@ -24,6 +24,8 @@ from geojw.catalogue import Layer
 from geojw.geodesy import Floats
 from geojw.overlay import Bools
 from geojw.pieces import Ints
+from geojw.raster_answers import OnRaster
+from geojw.rasters import RasterData
 from geojw.texts import say
 
 FINDINGS = (
@@ -35,7 +37,7 @@ OVERLAPS = (
 )  # fmt: skip
 
 NUMBERS = frozenset({"value", "limit", "margin"})
-DECIMALS = {"overlap_m2": 4, "m2": 4, "overlap_share": 9, "share": 9}
+DECIMALS = {"overlap_m2": 4, "m2": 4, "overlap_share": 9, "cover_share": 9, "share": 9}
 """Written digits by measure or unit; 3 for all others."""
 
 _REMOVE = {
@@ -65,9 +67,11 @@ class LayerFindings:
         The day whose rules count.
     """
 
-    def __init__(self, batch: Batch, name: str, row: Layer, data: LayerData | None, day: date) -> None:
+    def __init__(self, batch: Batch, name: str, row: Layer, data: LayerData | RasterData | None, day: date) -> None:
         self.batch, self.name, self.row, self.data, self.day = batch, name, row, data, day
-        self.on_layer = None if data is None else OnLayer(batch, row, data)
+        self.on_layer: OnLayer | OnRaster | None = None
+        if data is not None:
+            self.on_layer = OnRaster(batch, row, data) if isinstance(data, RasterData) else OnLayer(batch, row, data)
 
     def finding(self, rule: Rule, *, failed: bool) -> Columns:
         """
@@ -213,7 +217,7 @@ class LayerFindings:
             return say("remedy.move", lang, distance=distance, towards=towards, feature=answer.features[row])
         measure = ("overlap_point", "overlap_m", "overlap_m2")[int(shapes.dimension[row])]
         value = answer.value[row] - rule.test.value
-        if answer.measure[row] == "overlap_share":
+        if rule.test.is_share:
             value *= shapes.size[row]
         return say(_REMOVE[measure], lang, value=_figure(value))
 
@@ -221,7 +225,8 @@ class LayerFindings:
         """Say why an outcome is unknown, in words for machines."""
         out = np.full(len(outcome), "", dtype=object)
         out[outcome == "source_failed"] = f"layer:{self.name}"
-        out[outcome == "no_coverage"] = f"coverage:{self.row.coverage}"
+        no_cells = self.row.kind == "raster"
+        out[outcome == "no_coverage"] = f"{self.name}:no_data" if no_cells else f"coverage:{self.row.coverage}"
         for row in np.flatnonzero(outcome == "not_evaluable"):
             parts = [f"attribute:{key}" for key in _words(asked[row])]
             if answer is not None and answer.why[row]:
@@ -264,7 +269,7 @@ class LayerFindings:
         list of Columns
             `OVERLAPS`; a feature that overlaps and is nearest has two rows still.
         """
-        if self.on_layer is None:
+        if not isinstance(self.on_layer, OnLayer):
             return []
         out = []
         if self.name != self.batch.pack.zone.boundary:
@@ -279,7 +284,7 @@ class LayerFindings:
         return out
 
     def _shared(self, rules: Sequence[Rule]) -> Columns:
-        assert self.on_layer is not None  # noqa: S101 - overlaps() asks only layers that were read
+        assert isinstance(self.on_layer, OnLayer)  # noqa: S101 - overlaps() asks only vector layers that were read
         pairs, shapes, ids = self.on_layer.pairs, self.batch.shapes, self.on_layer.data.ids
         keeps = {rule.id: self.on_layer.kept(rule).possible for rule in rules}
         rows = pairs.overlap > 0.0

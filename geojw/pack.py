@@ -19,6 +19,9 @@ RowT = TypeVar("RowT", Rule, Target)
 HALF_TURN = 180.0
 """Degrees: the largest longitude; the largest latitude is half of it."""
 
+CLASS = "class"
+"""What a rule's `where` on a raster names: classes of the catalogue."""
+
 FILES = ("zone.toml", "catalogue.toml", "access_list.toml", "targets.toml")
 
 
@@ -213,6 +216,18 @@ def _rule_faults(rule: Rule, layers: Mapping[str, Layer], known: set[str]) -> It
     layer = layers.get(rule.layer)
     if layer and (layer.kind == "raster") != (rule.test.measure == "cover_share"):
         yield Fault("measure_of_kind", f"{at}, test", {"measure": rule.test.measure, "kind": layer.kind})
+    elif layer and layer.kind == "raster" and layer.classes:
+        yield from _class_faults(rule, layer, f"{at}, where")
+
+
+def _class_faults(rule: Rule, layer: Layer, at: str) -> Iterable[Fault]:
+    """Find classes of a rule on a raster that the catalogue does not declare."""
+    known = ", ".join(sorted(layer.classes))
+    if set(rule.where) != {CLASS}:
+        yield Fault("class_wanted", at, {"known": known})
+    for name in rule.where.get(CLASS, ()):
+        if name not in layer.classes:
+            yield Fault("class_unknown", f"{at}.{CLASS}", {"got": name, "known": known})
 
 
 def _value_faults(rule: Rule, layer: Layer | None, attributes: Mapping[str, Attribute]) -> Iterable[Fault]:

@@ -17,12 +17,13 @@ import shapely
 
 from geojw import report, screening
 from geojw.access_list import EFFECTS, FALSE, match_features
-from geojw.answers import SLIVER_SHARE, LayerData
+from geojw.answers import LayerData
 from geojw.catalogue import Audience
 from geojw.errors import Fault, LayerError, OutputError
 from geojw.intake import SiteFiles, file_hash, place
 from geojw.pack import Pack
 from geojw.screening import Screening
+from geojw.slivers import SLIVER_SHARE
 from geojw.texts import say, texts_of
 from geojw.zone import Zone
 

@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 
 from geojw.access_list import EFFECTS, Rule, listed, text_of
-from geojw.answers import Batch, BeyondError, LayerData, Texts, site_accuracy_m
+from geojw.answers import Batch, BeyondError, LayerData, OnLayer, Texts, site_accuracy_m
 from geojw.catalogue import Layer
 from geojw.errors import CRSError, Fault, LayerError
 from geojw.findings import FINDINGS, OVERLAPS, Columns, LayerFindings
@@ -22,6 +22,7 @@ from geojw.geodesy import AnalysisCRS, planar_area_m2, read_crs
 from geojw.overlay import AREA, LINE, Bools, Shapes, default_workers
 from geojw.pack import Pack
 from geojw.pieces import Ints
+from geojw.rasters import RasterData
 from geojw.texts import say
 
 UNKNOWN_OUTCOMES = ("no_coverage", "source_failed", "not_evaluable")
@@ -54,6 +55,9 @@ class Source(Protocol):
 
     def layer(self, name: str, near: shapely.Geometry | None = None, reach_m: float = 0.0) -> LayerData:
         """Read a layer, all of it or what lies within `reach_m` of `near`; raise `LayerError` if it fails."""
+
+    def raster(self, name: str) -> RasterData:
+        """Open a raster layer; raise `LayerError` if it fails."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +229,7 @@ def _screen_layer(
             [frame for frame, ok in zip(findings, served, strict=True) if ok],
         )
         notes: list[tuple[str, str, str, str]] = []
-        if on_layer.on_layer is not None and data is not None:
+        if isinstance(data, LayerData) and isinstance(on_layer.on_layer, OnLayer):
             ids, hard = data.ids, on_layer.on_layer.pairs.notes
             notes = [(str(batch.ids[site]), name, str(ids[feature]), what) for site, feature, what in hard]
         return _OneLayer(findings, overlaps, notes, error)
@@ -233,10 +237,12 @@ def _screen_layer(
 
 def _layer_for(
     source: Source, name: str, row: Layer, rules: list[Rule], near: shapely.Geometry | None, reach_m: float
-) -> tuple[LayerData | None, LayerError | None, set[str]]:
+) -> tuple[LayerData | RasterData | None, LayerError | None, set[str]]:
     """Read a layer; give it, why it failed, and the rules that it cannot serve."""
     every = {rule.id for rule in rules}
     try:
+        if row.kind == "raster":
+            return source.raster(name), None, set()
         data = source.layer(name, near, reach_m)
     except LayerError as error:
         return None, error, every

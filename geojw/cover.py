@@ -1,0 +1,256 @@
+"""
+Floor 5: measure sites against a raster of classes. No opinions: what of each site has which value, and what has none.
+
+Cells weigh the exact share of them that a site covers (`exactextract`) times their area on the ellipsoid. A raster is
+read in blocks fixed to its own grid, so that one larger than memory works, and so that batches change no result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapely
+
+from geojw.geodesy import Floats, Geometries, densify
+from geojw.overlay import AREA, POINT, Bools, Shapes, size_of
+from geojw.pieces import Ints, subdivide
+from geojw.rasters import BLOCK, Raster, Window, blocks
+
+NO_DATA, UNDECLARED = "no_data", "undeclared"
+ARC_SEGMENTS = 16
+"""Segments of a quarter circle where cells are grown or shrunk."""
+
+CELLS_AT_ONCE = 4 * BLOCK * BLOCK
+"""Cells of several polygons that are held at once, about."""
+
+
+def cover(shapes: Shapes, raster: Raster) -> pd.DataFrame:
+    """
+    Measure what of each site has which value.
+
+    Parameters
+    ----------
+    shapes
+        The sites, in the analysis CRS.
+    raster
+        The raster.
+
+    Returns
+    -------
+    DataFrame
+        A row a site. A column for each declared value, `NO_DATA` and `UNDECLARED`: m² on the ellipsoid, m of a line, or
+        the number of points; ``cells``: how many cells the site has or passes, fractions counted.
+    """
+    names = [*raster.declared, NO_DATA, UNDECLARED]
+    out = np.zeros((len(shapes), len(names)))
+    cells = np.zeros(len(shapes))
+    dense = densify(shapes.geometries, raster.analysis.crs)
+    inside = raster.in_cells(dense)
+    areas = np.flatnonzero(shapes.dimension == AREA)
+    _cover_areas(raster, inside[areas], areas, out, cells)
+    far = areas[cells[areas] == 0.0]  # nowhere near the raster
+    out[far, len(raster.declared)] = shapes.size[far]
+    cells[far] = shapes.size[far] / (2.0 * raster.half_cell_m) ** 2
+    thin = np.flatnonzero(shapes.dimension != AREA)
+    with raster.open() as dataset:
+        for row in thin:
+            codes, weights, number = _along(raster, dataset, dense[row], inside[row])
+            out[row] = np.bincount(codes, weights, minlength=len(names))
+            cells[row] = number
+    return pd.DataFrame(out, columns=names).assign(cells=cells)
+
+
+def _cover_areas(raster: Raster, inside: Geometries, rows: Ints, out: Floats, cells: Floats) -> None:
+    """Add up the cells of polygons, block by block."""
+    if not len(inside):
+        return
+    with raster.open() as dataset:
+        last: Window | None = None
+        for part, site, cell, share in _shares(raster, inside):
+            if part != last:
+                codes, area_m2, last = raster.read(dataset, part).ravel(), raster.areas_m2(part).ravel(), part
+            mine, at = np.unique(site, return_inverse=True)
+            place = at * out.shape[1] + codes[cell]
+            sums = np.bincount(place, share * area_m2[cell], minlength=len(mine) * out.shape[1])
+            out[rows[mine]] += sums.reshape(len(mine), -1)
+            cells[rows[mine]] += np.bincount(at, share)
+
+
+def _shares(raster: Raster, inside: Geometries) -> Iterator[tuple[Window, Ints, Ints, Floats]]:
+    """
+    Find the share of each cell that each polygon covers.
+
+    Parameters
+    ----------
+    raster
+        The raster.
+    inside
+        Polygons in the grid (see `Raster.in_cells`).
+
+    Yields
+    ------
+    window, site, cell, share
+        A window of one block, and for each cell that a polygon covers there: whose, position in the window, share.
+        Polygons that do not meet the raster at all are left out; of the others, cells beyond the raster count.
+    """
+    sound = np.where(shapely.is_valid(inside), inside, shapely.make_valid(inside))
+    pieces, owner = subdivide(sound)
+    near = shapely.intersects(shapely.box(0.0, -raster.rows, raster.columns, 0.0), sound)
+    rows = np.flatnonzero(near[owner] & (shapely.get_dimensions(pieces) == AREA))
+    pieces, owner = pieces[rows], owner[rows]
+    if not len(pieces):
+        return
+    tree = shapely.STRtree(pieces)
+    for block in blocks(_window_of(shapely.total_bounds(pieces))):
+        box = shapely.box(block.column, -block.row_end, block.column_end, -block.row)
+        mine = np.sort(tree.query(box))
+        if not mine.size:
+            continue
+        part = _window_of(shapely.total_bounds(pieces[mine])).within(block)
+        if 0 in part.shape:
+            continue
+        for some in _few_cells(pieces, mine, part):
+            numbers, cell, share = _exact_shares(pieces[some], part)
+            if len(cell):
+                yield part, owner[some][numbers], cell, share
+
+
+def _few_cells(pieces: Geometries, rows: Ints, part: Window) -> Iterator[Ints]:
+    """Group pieces so that the cells of a group fit into memory, whatever overlaps."""
+    west, south, east, north = shapely.bounds(pieces[rows]).T
+    width = np.minimum(east, part.column_end) - np.maximum(west, part.column)
+    height = np.minimum(north, -part.row) - np.maximum(south, -part.row_end)
+    total = np.cumsum((width + 1.0) * (height + 1.0))
+    cuts = np.flatnonzero(np.diff(total // CELLS_AT_ONCE)) + 1
+    yield from np.split(rows, cuts)
+
+
+def _window_of(bounds: Floats) -> Window:
+    west, south, east, north = bounds
+    return Window(math.floor(-north), math.floor(west), math.ceil(-south), math.ceil(east))
+
+
+def _exact_shares(pieces: Geometries, part: Window) -> tuple[Ints, Ints, Floats]:
+    """Give for each cell that each piece covers: which piece, position in the window, share."""
+    import exactextract  # noqa: PLC0415 - a cold start loads what it needs
+    from exactextract.feature import JSONFeatureSource  # noqa: PLC0415
+    from exactextract.raster import NumPyRasterSource  # noqa: PLC0415
+
+    # exactextract wants cells to read; it is asked for their positions and shares only.
+    blank = np.broadcast_to(np.zeros(1, dtype=np.uint8), part.shape)
+    grid = NumPyRasterSource(blank, part.column, -part.row_end, part.column_end, -part.row)
+    features = [{"type": "Feature", "properties": {}, "geometry": piece.__geo_interface__} for piece in pieces]
+    found = exactextract.exact_extract(grid, JSONFeatureSource(features), ["cell_id", "coverage"])
+    cells = [one["properties"]["cell_id"] for one in found]
+    shares = [one["properties"]["coverage"] for one in found]
+    numbers = np.repeat(np.arange(len(pieces)), [len(cell) for cell in cells])
+    return numbers, np.concatenate(cells).astype(np.int64), np.concatenate(shares)
+
+
+def _along(
+    raster: Raster,
+    dataset: Any,  # noqa: ANN401 - rasterio's dataset
+    shape: shapely.Geometry,
+    inside: shapely.Geometry,
+) -> tuple[Ints, Floats, float]:
+    """Give the codes of the cells under a line or points, with metres or ones, and the number of cells."""
+    if shapely.get_dimensions(shape) == POINT:
+        xy = shapely.get_coordinates(inside)
+        weights = np.ones(len(xy))
+    else:
+        xy, weights = _stretches(shape, inside)
+    cell = np.column_stack([np.floor(-xy[:, 1]), np.floor(xy[:, 0])]).astype(np.int64)
+    unique, at = np.unique(cell, axis=0, return_inverse=True)
+    blocks, block = np.unique(unique // BLOCK, axis=0, return_inverse=True)
+    codes = np.zeros(len(unique), dtype=np.int64)
+    for number in range(len(blocks)):
+        mine = np.flatnonzero(block.ravel() == number)
+        (row, column), (row_end, column_end) = unique[mine].min(axis=0), unique[mine].max(axis=0) + 1
+        read = raster.read(dataset, Window(int(row), int(column), int(row_end), int(column_end)))
+        codes[mine] = read[unique[mine, 0] - row, unique[mine, 1] - column]
+    return codes[at.ravel()], weights, float(len(unique))
+
+
+def _stretches(shape: shapely.Geometry, inside: shapely.Geometry) -> tuple[Floats, Floats]:
+    """Cut a line where it crosses the grid: the middle of each stretch in the grid, and its length in m."""
+    middles, lengths = [], []
+    for metres, grid in zip(shapely.get_parts(shape), shapely.get_parts(inside), strict=True):
+        a, b = shapely.get_coordinates(grid)[:-1], shapely.get_coordinates(grid)[1:]
+        size = np.hypot(*np.diff(shapely.get_coordinates(metres), axis=0).T)
+        for start, end, length in zip(a, b, size, strict=True):
+            ts = [0.0, 1.0]
+            for one, other in zip(start, end, strict=True):
+                low, high = sorted((one, other))
+                lines = np.arange(math.ceil(low), math.floor(high) + 1)
+                ts += [] if one == other else list((lines - one) / (other - one))
+            t = np.unique(np.clip(ts, 0.0, 1.0))
+            middles.append(start + ((t[1:] + t[:-1]) / 2.0)[:, None] * (end - start))
+            lengths.append(np.diff(t) * length)
+    return np.concatenate(middles), np.concatenate(lengths)
+
+
+# ---------------------------------------------------------------------------------------------- accuracy
+
+
+def moved(shapes: Shapes, raster: Raster, wanted: Sequence[int], by_m: Floats, *, grown: bool) -> Floats:
+    """
+    Measure what each site shares with some values' cells, all their edges moved outwards or inwards.
+
+    Parameters
+    ----------
+    shapes
+        The sites, in the analysis CRS.
+    raster
+        The raster.
+    wanted
+        The cell values.
+    by_m
+        How far the edges move, for each site.
+    grown
+        Outwards, cells without data or with undeclared values added: the most that may be there. Else inwards: the
+        least.
+
+    Returns
+    -------
+    ndarray
+        m², m, or 1 for each site.
+    """
+    out = np.zeros(len(shapes))
+    codes = [raster.declared.index(value) for value in wanted]
+    codes += [len(raster.declared), len(raster.declared) + 1] if grown else []
+    with raster.open() as dataset:
+        for row, shape in enumerate(shapes.geometries):
+            dimension = shapes.dimension[[row]]
+            for piece, near in _in_blocks(shape, raster, float(by_m[row])):
+                edges = _outlined(np.isin(raster.read(dataset, near), codes), near, raster)
+                area = shapely.buffer(edges, by_m[row] if grown else -by_m[row], quad_segs=ARC_SEGMENTS)
+                out[row] += size_of(np.array([shapely.intersection(piece, area)], dtype=object), dimension)[0]
+    return np.minimum(out, shapes.size)
+
+
+def _in_blocks(shape: shapely.Geometry, raster: Raster, by_m: float) -> Iterator[tuple[shapely.Geometry, Window]]:
+    """Cut a site along the blocks of the raster; give each part with the window that can matter to it."""
+    reach = math.ceil(by_m / min(raster.sides_m)) + 1
+    window = _window_of(shapely.bounds(raster.in_cells(np.array([shape], dtype=object)))[0])
+    if window.shape[0] * window.shape[1] <= BLOCK * BLOCK:
+        yield shape, window.widened(reach)
+        return
+    for block in blocks(window):
+        box = shapely.box(block.column, -block.row_end, block.column_end, -block.row)
+        piece = shapely.intersection(shape, raster.of_cells(np.array([box], dtype=object))[0])
+        if not shapely.is_empty(piece):
+            yield piece, block.widened(reach)
+
+
+def _outlined(mask: Bools, window: Window, raster: Raster) -> shapely.Geometry:
+    """Give the union of the cells of a mask, in the analysis CRS."""
+    from affine import Affine  # noqa: PLC0415 - a cold start loads what it needs
+    from rasterio.features import shapes  # noqa: PLC0415
+
+    at = Affine(1.0, 0.0, window.column, 0.0, -1.0, -window.row)
+    found = [shapely.geometry.shape(shape) for shape, _ in shapes(mask.astype(np.uint8), mask=mask, transform=at)]
+    return shapely.union_all(raster.of_cells(np.array(found, dtype=object)))
