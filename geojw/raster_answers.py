@@ -18,6 +18,12 @@ from geojw.pieces import Ints
 from geojw.rasters import RasterData
 from geojw.slivers import Slivers
 
+DIGITS = 9
+"""Of a share as it is written: what is tested is what is told."""
+
+CELLS_NOISE = 1e-6
+"""Shares of cells come in single precision."""
+
 FEW_CELLS = 10
 """A site of fewer cells says too little of them to be firm."""
 
@@ -63,19 +69,18 @@ class OnRaster:
             out.iloc[rows] = cover.cover(Shapes.of(parts), self.data.raster).to_numpy()
         return out
 
-    def _parts(self, rule: Rule) -> tuple[Floats, Floats]:
-        """Give what surely is and what may be of the wanted classes: m², m or 1."""
+    def _shares(self, rule: Rule) -> tuple[Floats, Floats]:
+        """Give the share of each site that surely is, and that may be, of the wanted classes, as it is written."""
         raster, table = self.data.raster, self._table
         wanted = raster.wanted(rule.where["class"])
         others = [value for value in raster.declared if value not in wanted]
         whole = table.drop(columns="cells").sum(axis=1).to_numpy()
-        least = table[wanted].sum(axis=1).to_numpy()
-        most = whole - self._spoken_for[others].sum(axis=1).to_numpy()
-        point = self.shapes.dimension == POINT
-        # One of several points is enough, as for overlaps.
-        low = np.where(point, least > 0.0, least / whole) * self.shapes.size
-        high = np.where(point, most > 0.0, most / whole) * self.shapes.size
-        return low, np.maximum(low, high)
+        least = table[wanted].sum(axis=1).to_numpy() / whole
+        most = 1.0 - self._spoken_for[others].sum(axis=1).to_numpy() / whole
+        point = self.shapes.dimension == POINT  # one of several points is enough, as for overlaps
+        low = np.round(np.where(point, np.ceil(least), least), DIGITS)
+        high = np.round(np.where(point, np.ceil(np.round(most, DIGITS)), most), DIGITS)
+        return low + 0.0, np.maximum(low, high) + 0.0
 
     def answer(self, rule: Rule) -> Answer:
         """Put a rule's test to every site; rules with the same classes and test share the answer."""
@@ -86,24 +91,27 @@ class OnRaster:
 
     def _answered(self, rule: Rule) -> Answer:
         test, n, size = rule.test, len(self.shapes), self.shapes.size
-        low, high = self._parts(rule)
+        low, high = self._shares(rule)
         verdict = np.where(self._holds(test, low), TRUE, FALSE).astype(np.int8)
         found = verdict == (TRUE if test.is_presence else FALSE)
         sign = 1.0 if test.is_presence else -1.0
-        margin = sign * (test.value - np.where(found, low, high) / size)
-        sliver = self.slivers.is_sliver(low, test) | self.slivers.is_sliver(high, test)
+        margin = sign * (test.value - np.where(found, low, high))
+        sliver = self.slivers.is_sliver(low * size, test) | self.slivers.is_sliver(high * size, test)
         blank = np.full(n, "", dtype=object)
         return Answer(
-            verdict, low / size, margin, np.full(n, "share", dtype=object),
-            self._firm(rule, found, low, high) & ~sliver, sliver, np.full(n, test.measure, dtype=object), blank, blank,
+            verdict, low, margin, np.full(n, "share", dtype=object), self._firm(rule, found, low, high) & ~sliver,
+            sliver, np.full(n, test.measure, dtype=object), blank, blank,
         )  # fmt: skip
 
-    def _holds(self, test: Test, part: Floats) -> Bools:
-        return np.asarray(test.holds(self.slivers.tested(part, test)), dtype=bool)
+    def _holds(self, test: Test, share: Floats) -> Bools:
+        """Whether each share passes, slivers counted as nothing."""
+        found = self.slivers.found(share * self.shapes.size, test)
+        nothing = 0.0 if test.is_presence else 1.0
+        return np.asarray(test.holds(np.where(self.slivers.counts(found), share, nothing)), dtype=bool)
 
     def uncovered(self, rule: Rule, rows: Ints) -> Bools:
         """Whether cells without data, or beyond the coverage, could turn each of these answers."""
-        low, high = self._parts(rule)
+        low, high = self._shares(rule)
         turned = self._holds(rule.test, low) != self._holds(rule.test, high)
         return np.asarray(turned[rows], dtype=bool)
 
@@ -113,23 +121,19 @@ class OnRaster:
 
         A find could only be lost by shrinking what surely is there; its absence only by growing all that may be.
         """
-        test, raster = rule.test, self.data.raster
+        test, raster, size = rule.test, self.data.raster, self.shapes.size
         by_m = raster.half_cell_m + self.data.accuracy_m + self.batch.accuracy_m
-        able = (self._table["cells"].to_numpy() >= FEW_CELLS) & ~np.isnan(by_m)
+        able = (self._table["cells"].to_numpy() >= FEW_CELLS - CELLS_NOISE) & ~np.isnan(by_m)
         wanted = raster.wanted(rule.where["class"])
         firm = np.zeros(len(self.shapes), dtype=bool)
-        for side, part, grown in ((found, low, False), (~found & ~self._unspoken, high, True)):
+        for side, share, grown in ((found, low, False), (~found & ~self._unspoken, high, True)):
             rows = np.flatnonzero(side & able)
-            moved = part.copy()
-            moved[rows] = cover.moved(self.shapes.take(rows), raster, wanted, by_m[rows], grown=grown)
-            moved = np.maximum(moved, part) if grown else np.minimum(moved, part)
-            firm[rows] = (self._holds(test, moved) == self._holds(test, part))[rows]
+            moved = share.copy()
+            part = cover.moved(self.shapes.take(rows), raster, wanted, by_m[rows], grown=grown)
+            moved[rows] = np.round(part / size[rows], DIGITS)
+            moved = np.maximum(moved, share) if grown else np.minimum(moved, share)
+            firm[rows] = (self._holds(test, moved) == self._holds(test, share))[rows]
         return firm
-
-    @property
-    def notes(self) -> tuple[tuple[int, int, str], ...]:
-        """Pairs that needed a fallback: cells never do."""
-        return ()
 
 
 def _held(geometries: Texts, data: RasterData) -> Texts:

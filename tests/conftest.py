@@ -253,14 +253,21 @@ class PackFolder:
 
 
 def write_raster(
-    path: Path, crs: str | None, *, cells: Sequence[str], origin: Sequence[float], cell_m: float = 10.0, broken: str = ""
+    path: Path,
+    crs: str | None,
+    *,
+    cells: Sequence[str],
+    origin: Sequence[float],
+    cell_m: float = 10.0,
+    broken: str = "",
 ) -> None:
     """Write a raster drawn in digits, a line a row from the north, ``.`` without data; `origin` is its north-west."""
     digits = np.array([[255 if c == "." else int(c) for c in line] for line in cells], dtype=np.uint8)
     at = Affine(cell_m, 0.0, origin[0], 0.0, -cell_m, origin[1])
     bands = 2 if broken == "two_bands" else 1
     crs = {"no_crs": None, "other_crs": "EPSG:4490"}.get(broken, crs)
-    at = {"turned": Affine.rotation(10.0) * at, "unplaced": Affine.identity()}.get(broken, at)
+    turned = Affine(at.a, 1.0, at.c, 1.0, at.e, at.f)
+    at = {"turned": turned, "unplaced": Affine.identity()}.get(broken, at)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
         with rasterio.open(

@@ -29,8 +29,23 @@ import geojw
 CASES = Path(__file__).resolve().parent / "cases"
 DAY = date(2026, 11, 22)
 APART = {"m2": 2e-4, "m": 2e-3, "share": 2e-9, "": 0.0}
-UNIT = {"overlap_m2": "m2", "overlap_m": "m", "distance_m": "m", "overlap_share": "share", "overlap_point": "", "cover_share": "share"}
-DIGITS = {"overlap_m2": 4, "overlap_m": 3, "overlap_point": 3, "overlap_share": 9, "cover_share": 9, "distance_m": 3, "": 3}
+UNIT = {
+    "overlap_m2": "m2",
+    "overlap_m": "m",
+    "distance_m": "m",
+    "overlap_share": "share",
+    "overlap_point": "",
+    "cover_share": "share",
+}
+DIGITS = {
+    "overlap_m2": 4,
+    "overlap_m": 3,
+    "overlap_point": 3,
+    "overlap_share": 9,
+    "cover_share": 9,
+    "distance_m": 3,
+    "": 3,
+}
 SENTENCES = ("remedy", "reason", "claimed", "data", "basis", "says")
 KEYS = {
     "id", "zh", "en", "on", "zone", "layers", "rules", "also", "site", "expect", "verdict", "overlaps", "stopping",
