@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "geojw"
 FLOORS = (
     ("texts",),
     ("errors",),
-    ("geodesy", "catalogue"),
+    ("geodesy", "catalogue", "fonts"),
     ("pieces", "access_list"),
     ("overlay", "pack"),
     ("nearness", "rasters", "slivers"),

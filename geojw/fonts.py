@@ -1,0 +1,253 @@
+"""Floor 2: a typeface with Chinese letters for what matplotlib draws; matplotlib is loaded only when it is needed."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from geojw.errors import Fault, FontError
+from geojw.texts import catalogue
+
+VARIABLE = "GEOJW_FONT"
+"""Environment variable that names a font file; it comes before all others."""
+PACKAGE = ("pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf")
+"""Package of the extra ``fonts`` and its file (Noto Sans SC, SIL Open Font License 1.1)."""
+PREFERRED = (
+    *("Noto Sans SC", "Noto Sans CJK SC", "Source Han Sans SC", "Source Han Sans CN"),
+    *("Microsoft YaHei", "PingFang SC", "Hiragino Sans GB", "DengXian", "WenQuanYi Micro Hei", "SimHei"),
+    *("WenQuanYi Zen Hei", "STHeiti", "Heiti SC", "Noto Serif CJK SC", "Source Han Serif SC", "SimSun", "STSong"),
+)
+"""Families of the system in the order of trying: those drawn for simplified Chinese, upright ones first."""
+REGULAR = 400
+
+_FAMILY, _REST = "geojw", "geojw rest"
+_MIN_CODE = 0x2E80
+"""First code of East Asian letters."""
+
+
+@dataclass(frozen=True)
+class Typeface:
+    """
+    A font that has every letter of geojw's own Chinese texts.
+
+    Parameters
+    ----------
+    name
+        Its family, as its maker names it.
+    path, index
+        The file, and the number of the face in it (a collection has several).
+    letters
+        Codes of all letters that it has.
+    truetype
+        Whether its outlines are TrueType's (else PostScript's, CFF).
+    faces
+        How many faces the file has.
+    """
+
+    name: str
+    path: Path
+    index: int
+    letters: frozenset[int]
+    truetype: bool
+    faces: int
+
+
+def chinese_typeface() -> Typeface:
+    """
+    Find the typeface for figures; the same machine always gives the same one.
+
+    The file that the environment variable ``GEOJW_FONT`` names; else Noto Sans SC of the extra ``geojw[fonts]``; else
+    the first of the system's that is fit.
+
+    Returns
+    -------
+    Typeface
+        With every letter of geojw's own texts.
+
+    Raises
+    ------
+    FontError
+        There is none; the fault says how to get one.
+    """
+    named = os.environ.get(VARIABLE)
+    return _named(named) if named else _found()
+
+
+@contextmanager
+def typesetting() -> Iterator[Typeface]:
+    """
+    Let matplotlib set all text within in the Chinese typeface, as it is written (no ``$x^2$``), the same on each run.
+
+    In SVG the letters are outlines: a document that holds the figure looks the same where the font is missing, and no
+    word processor sets it anew with another. In PDF they are text that can be searched and copied, the font embedded:
+    as TrueType (type 42) where its outlines are, else as type 3, since a CFF font under type 42 is no valid PDF.
+
+    Yields
+    ------
+    Typeface
+        The one in use.
+
+    Raises
+    ------
+    FontError
+        There is none.
+    """
+    import matplotlib as mpl  # noqa: PLC0415 - heavy, and loaded only where something is drawn
+
+    face = chinese_typeface()
+    _register(face)
+    settings: dict[Any, object] = {
+        "font.family": [_FAMILY, _REST],
+        "text.parse_math": False,
+        "text.usetex": False,
+        "axes.unicode_minus": False,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "geojw",
+        "pdf.fonttype": 42 if face.truetype else 3,
+    }
+    with mpl.rc_context():
+        mpl.rcdefaults()  # what a user's own matplotlibrc says would make another figure
+        mpl.rcParams.update(settings)
+        yield face
+
+
+def spelled(text: object) -> str:
+    """
+    Write a text so that every letter of it can be seen: controls and what no font has as ``[U+202E]``.
+
+    Parameters
+    ----------
+    text
+        Anything; line feeds stay.
+
+    Returns
+    -------
+    str
+        Only letters that the typeface, or DejaVu Sans behind it, can draw.
+
+    Raises
+    ------
+    FontError
+        There is no typeface.
+    """
+    known = chinese_typeface().letters | _rest().letters
+    return "".join(char if char == "\n" or _is_drawn(char, known) else f"[U+{ord(char):04X}]" for char in str(text))
+
+
+def _is_drawn(char: str, known: frozenset[int]) -> bool:
+    return ord(char) in known and unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+@cache
+def _wanted() -> frozenset[int]:
+    """Give the East Asian letters of geojw's own texts."""
+    texts = "".join(words["zh"] for words in catalogue().values())
+    return frozenset(code for code in map(ord, texts) if code >= _MIN_CODE)
+
+
+@cache
+def _named(path: str) -> Typeface:
+    """Open the font that the user named; anything wrong with it is told, never passed over."""
+    face = next((face for place in _faces(path) if (face := _opened(*place)) is not None), None)
+    if face is None:
+        raise FontError([Fault("font_file", VARIABLE, {"path": Path(path).name})])
+    if lacking := sorted(_wanted() - face.letters):
+        letters = "".join(map(chr, lacking[:10]))
+        raise FontError([Fault("font_letters", VARIABLE, {"path": Path(path).name, "letters": letters})])
+    return face
+
+
+@cache
+def _found() -> Typeface:
+    """Find the packaged typeface, or one of the system's."""
+    candidates = ((path, index) for source in (_packaged, _known, _unlisted) for path, index in source())
+    for path, index in candidates:
+        face = _opened(path, index)
+        if face is not None and _wanted() <= face.letters:
+            return face
+    raise FontError([Fault("font_none", "matplotlib", {"variable": VARIABLE})])
+
+
+def _packaged() -> Iterable[tuple[str, int]]:
+    """Give the file of the extra `fonts`, where it is installed; nothing of the package is run."""
+    name, file = PACKAGE
+    spec = find_spec(name)
+    folders = () if spec is None else spec.submodule_search_locations or ()
+    return [(str(Path(folder) / file), 0) for folder in folders]
+
+
+def _known() -> Iterable[tuple[str, int]]:
+    """Give the faces that matplotlib has listed, the preferred first, each family's plainest first."""
+    from matplotlib import font_manager  # noqa: PLC0415 - heavy
+
+    order = {name: number for number, name in enumerate(PREFERRED)}
+
+    def rank(entry: font_manager.FontEntry) -> tuple[int, bool, int, str, int]:
+        weight = entry.weight if isinstance(entry.weight, int) else font_manager.weight_dict[entry.weight]
+        slanted = entry.style != "normal"
+        return order.get(entry.name, len(order)), slanted, abs(weight - REGULAR), entry.fname, entry.index
+
+    return [(entry.fname, entry.index) for entry in sorted(font_manager.fontManager.ttflist, key=rank)]
+
+
+def _unlisted() -> Iterable[tuple[str, int]]:
+    """Give the files that came to the system after matplotlib made its list."""
+    from matplotlib import font_manager  # noqa: PLC0415 - heavy
+
+    listed = {entry.fname for entry in font_manager.fontManager.ttflist}
+    return [place for path in sorted(set(font_manager.findSystemFonts()) - listed) for place in _faces(path)]
+
+
+def _faces(path: str) -> list[tuple[str, int]]:
+    """Give the faces of a file, of a collection the preferred one first: its first may be the Japanese letters."""
+    first = _opened(path, 0)
+    if first is None:
+        return []
+    names = {index: face.name for index in range(first.faces) if (face := _opened(path, index)) is not None}
+    order = {name: number for number, name in enumerate(PREFERRED)}
+    return [(path, index) for index in sorted(names, key=lambda index: (order.get(names[index], len(order)), index))]
+
+
+def _opened(path: str, index: int) -> Typeface | None:
+    """Read a face of a font file; None where the file is gone or no font."""
+    from matplotlib.ft2font import FT2Font  # noqa: PLC0415 - heavy
+
+    try:
+        font = FT2Font(path, face_index=index)
+        letters = frozenset(font.get_charmap())
+    except (OSError, RuntimeError, ValueError):  # FreeType's words for a file that it cannot read
+        return None
+    table = font.get_sfnt_table("maxp")
+    truetype = table is not None and table["version"] == (1, 0)
+    return Typeface(font.family_name, Path(path), index, letters, truetype, font.num_faces)
+
+
+@cache
+def _rest() -> Typeface:
+    """Open DejaVu Sans, which matplotlib carries: signs that a Chinese typeface may lack."""
+    import matplotlib as mpl  # noqa: PLC0415 - heavy
+
+    face = _opened(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 0)
+    if face is None:
+        raise FontError([Fault("font_none", "matplotlib", {"variable": VARIABLE})])
+    return face
+
+
+@cache
+def _register(face: Typeface) -> None:
+    """Tell matplotlib of the two faces under names of our own, so that no other font can answer for them."""
+    from matplotlib import font_manager  # noqa: PLC0415 - heavy
+    from matplotlib.ft2font import FT2Font  # noqa: PLC0415
+
+    manager = font_manager.fontManager
+    manager.ttflist = [entry for entry in manager.ttflist if entry.name not in (_FAMILY, _REST)]
+    for name, one in ((_FAMILY, face), (_REST, _rest())):
+        entry = font_manager.ttfFontProperty(FT2Font(str(one.path), face_index=one.index))
+        manager.ttflist.append(replace(entry, name=name, style="normal", variant="normal", weight=REGULAR))
