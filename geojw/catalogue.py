@@ -1,4 +1,4 @@
-"""Floor 2: the rows of ``zone.toml``, ``catalogue.toml`` and ``targets.toml``, typed and frozen."""
+"""Floor 2: the rows of ``zone.toml``, ``catalogue.toml``, ``targets.toml`` and ``reported.toml``, typed and frozen."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ Positive = Annotated[Number, Field(ge=0.0)]
 Share = Annotated[Positive, Field(le=1.0)]
 Day = Annotated[date, Field(strict=True)]
 Words = tuple[str, ...]
+Filters = tuple[Mapping[str, Annotated[Words, Field(min_length=1)]], ...]
+"""Filters on features of which any suffices; in each, every column must match."""
+
 Lonlat = tuple[Number, Number]
 Audience = Literal["internal", "department", "public"]
 Status = Literal["official", "open", "synthetic"]
@@ -84,6 +87,7 @@ class Zone:
     validity_days: Whole | None = None
     notice: Words2 | None = None
     sample_sites: str | None = None
+    divisions: Words = ()
     attributes: Mapping[str, Attribute] = Field(default_factory=dict)
 
 
@@ -139,11 +143,19 @@ class Layer:
 
 @dataclass(frozen=True, config=ROW)
 class Quantity:
-    """What a target measures."""
+    """What a target measures; see ``docs/zone-pack.md`` for which kind takes which key."""
 
-    kind: Literal["layer_area", "layer_share", "reported"]
+    kind: Literal[
+        "layer_area", "layer_share", "layer_count", "area_rate", "count_rate", "cover_share", "reported", "scope"
+    ]
     layer: str | None = None
     within: str | None = None
+    counts: Filters = ()
+    of: Filters = ()
+    classes: Words = ()
+    min_data_share: Share | None = None
+    formula: Words2 | None = None
+    formula_verified: Flag | None = None
 
 
 @dataclass(frozen=True, config=ROW)
@@ -159,6 +171,21 @@ class Target:
     basis: Basis
     by: Whole | None = None
     departments: Words = ()
+    tolerance: Positive | None = None
+    note: Words2 | None = None
+
+
+@dataclass(frozen=True, config=ROW)
+class Reported:
+    """One row of ``reported.toml``: what a department says of a target on a day."""
+
+    target: str
+    value: Number
+    unit: str
+    source: str
+    status: Status
+    as_of: Day | None = None
+    of: Positive | None = None
 
 
 def read_toml(path: Path, faults: list[Fault]) -> dict[str, Any] | None:

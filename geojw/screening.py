@@ -22,6 +22,7 @@ from geojw.geodesy import AnalysisCRS, planar_area_m2, read_crs
 from geojw.overlay import AREA, LINE, Bools, Shapes, default_workers
 from geojw.pack import Pack
 from geojw.pieces import Ints
+from geojw.quantity_rows import AREA_UNITS
 from geojw.rasters import RasterData
 from geojw.texts import say
 
@@ -31,9 +32,6 @@ VERDICTS = (
     "site_id", "name", "verdict", "certainty", "decided_by", "area_m2", "hits", "unknown", "at_least", "at_most",
     "could_become", "lifted", "area_ha", "area_mu", "length_m", "area_planar_m2", "verdict_text", "data",
 )  # fmt: skip
-HA_M2, MU_M2 = 10_000.0, 10_000.0 / 15.0
-"""公顷, and 亩: fifteen to the hectare."""
-
 REJECTED = ("source", "row", "site_id", "reason")
 NEAR_M = 1_000.0
 """How much farther than the largest limit a large layer is read at first."""
@@ -301,7 +299,7 @@ def _verdicts(findings: pd.DataFrame, batch: Batch) -> pd.DataFrame:
     named = "name" in attributes
     out["name"] = [text_of(value) for value in attributes["name"]] if named else ""
     out["area_m2"] = np.round(area, 4)
-    out["area_ha"], out["area_mu"] = np.round(area / HA_M2, 8), np.round(area / MU_M2, 7)
+    out["area_ha"], out["area_mu"] = np.round(area / AREA_UNITS["ha"], 8), np.round(area / AREA_UNITS["mu"], 7)
     out["length_m"] = np.round(np.where(shapes.dimension == LINE, shapes.size, np.nan), 3)
     out["area_planar_m2"] = np.nan
     planar = batch.pack.zone.planar_crs
