@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from geojw.errors import Fault
-from geojw.texts import catalogue
+from geojw.texts import catalogue, say
 
 ROW = ConfigDict(extra="forbid")
 """How every row is read: unknown keys are faults; the types below are not guessed from text."""
@@ -57,6 +57,12 @@ class Basis:
     url: str
     verified: Flag
     in_force_checked: Day | None = None
+
+    def text(self, lang: str) -> str:
+        """Name the clause, and whether anybody checked that it is in force."""
+        checked = self.in_force_checked
+        force = say("basis.unchecked", lang) if checked is None else say("basis.checked", lang, day=checked.isoformat())
+        return " ".join(part for part in (self.title, self.article, force) if part)
 
 
 @dataclass(frozen=True, config=ROW)

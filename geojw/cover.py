@@ -16,7 +16,7 @@ import pandas as pd
 import shapely
 
 from geojw.geodesy import Floats, Geometries, densify
-from geojw.overlay import AREA, POINT, Bools, Shapes, size_of
+from geojw.overlay import AREA, POINT, Bools, Coverage, Shapes, size_of
 from geojw.pieces import Ints, subdivide
 from geojw.rasters import BLOCK, Raster, Window, blocks
 
@@ -62,6 +62,50 @@ def cover(shapes: Shapes, raster: Raster) -> pd.DataFrame:
             out[row] = np.bincount(codes, weights, minlength=len(names))
             cells[row] = number
     return pd.DataFrame(out, columns=names).assign(cells=cells)
+
+
+def held(geometries: Geometries, coverage: Coverage) -> Geometries:
+    """Cut sites to where a layer is authoritative; what is left of a lower dimension is nothing."""
+    out = np.array(geometries, dtype=object)
+    if coverage.inside is not None:
+        out = np.array(shapely.intersection(out, coverage.inside.union), dtype=object)
+    if len(coverage.holes):
+        out = np.array(shapely.difference(out, shapely.union_all(coverage.holes)), dtype=object)
+    less = shapely.get_dimensions(out) != shapely.get_dimensions(geometries)
+    out[less | shapely.is_empty(out)] = shapely.Polygon()
+    return out
+
+
+def edges_m(shapes: Shapes, raster: Raster, wanted: Sequence[int]) -> Floats:
+    """
+    Measure how long the edges between cells of some values and other cells are within each site.
+
+    Parameters
+    ----------
+    shapes
+        Polygons in the analysis CRS.
+    raster
+        The raster.
+    wanted
+        The cell values.
+
+    Returns
+    -------
+    ndarray
+        In m, along the sides of cells: longer than a smooth outline, never shorter.
+    """
+    out = np.zeros(len(shapes))
+    codes = [raster.declared.index(value) for value in wanted]
+    east_m, north_m = raster.sides_m
+    inside = raster.in_cells(densify(shapes.geometries, raster.analysis.crs))
+    with raster.open() as dataset:
+        for part, site, cell, share in _shares(raster, inside):
+            mask = np.isin(raster.read(dataset, part.widened(1)), codes)
+            across, along = np.abs(np.diff(mask.astype(np.int8), axis=0)), np.abs(np.diff(mask.astype(np.int8), axis=1))
+            # Each edge counts half for the cell on either side.
+            sides = (across[:-1, 1:-1] + across[1:, 1:-1]) * east_m + (along[1:-1, :-1] + along[1:-1, 1:]) * north_m
+            np.add.at(out, site, share * sides.ravel()[cell] / 2.0)
+    return out
 
 
 def _cover_areas(raster: Raster, inside: Geometries, rows: Ints, out: Floats, cells: Floats) -> None:

@@ -101,7 +101,8 @@ class LayerFindings:
         blank, nothing = np.full(n, "", dtype=object), np.full(n, np.nan)
         frame: dict[str, object] = {
             "site_id": self.batch.ids, "rule_id": rule.id, "layer": self.name, "outcome": outcome, "effect": effect,
-            "op": rule.test.op, "limit": rule.test.value, "basis": self._basis(rule), "says": rule.says.in_(lang),
+            "op": rule.test.op, "limit": rule.test.value, "basis": rule.basis.text(lang),
+            "says": rule.says.in_(lang),
             "remedy": self._remedies(rule, answer, outcome, asked, unshown, unproved),
             "reason": self._reasons(answer, outcome, asked), "claimed": self._claims(rule, outcome),
             "data": self.data_words(rule),
@@ -167,11 +168,6 @@ class LayerFindings:
         return np.array(EFFECTS, dtype=object)[rank], missing
 
     # -- texts ------------------------------------------------------------------------------------
-
-    def _basis(self, rule: Rule) -> str:
-        lang, checked = self.batch.lang, rule.basis.in_force_checked
-        force = say("basis.unchecked", lang) if checked is None else say("basis.checked", lang, day=checked.isoformat())
-        return " ".join(part for part in (rule.basis.title, rule.basis.article, force) if part)
 
     def _remedies(
         self, rule: Rule, answer: Answer | None, outcome: Texts, asked: Texts, unshown: Texts, unproved: Texts

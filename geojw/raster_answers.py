@@ -6,11 +6,10 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-import shapely
 
 from geojw import cover
 from geojw.access_list import FALSE, TRUE, Rule, Test
-from geojw.answers import Answer, Batch, Texts
+from geojw.answers import Answer, Batch
 from geojw.catalogue import Layer
 from geojw.geodesy import Floats
 from geojw.overlay import POINT, Bools, Shapes
@@ -63,9 +62,7 @@ class OnRaster:
         rows = np.flatnonzero(self._unspoken)
         out = self._table.copy()
         if rows.size:
-            parts = _held(self.shapes.geometries[rows], self.data)
-            lost = shapely.get_dimensions(parts) != self.shapes.dimension[rows]
-            parts[lost | shapely.is_empty(parts)] = shapely.Polygon()
+            parts = cover.held(self.shapes.geometries[rows], self.data.coverage)
             out.iloc[rows] = cover.cover(Shapes.of(parts), self.data.raster).to_numpy()
         return out
 
@@ -134,13 +131,3 @@ class OnRaster:
             moved = np.maximum(moved, share) if grown else np.minimum(moved, share)
             firm[rows] = (self._holds(test, moved) == self._holds(test, share))[rows]
         return firm
-
-
-def _held(geometries: Texts, data: RasterData) -> Texts:
-    """Cut sites to where the layer is authoritative."""
-    out = geometries
-    if data.coverage.inside is not None:
-        out = shapely.intersection(out, data.coverage.inside.union)
-    if len(data.coverage.holes):
-        out = shapely.difference(out, shapely.union_all(data.coverage.holes))
-    return np.array(out, dtype=object)
