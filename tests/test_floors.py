@@ -22,7 +22,7 @@ FLOORS = (
     ("screening", "counted"),
     ("quantities",),
     ("targets",),
-    ("intake", "report", "maps"),
+    ("intake", "report", "maps", "charts"),
     ("zone",),
     ("run",),
     ("cli",),
