@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from geojw import fonts
-from geojw.texts import say
+from geojw.texts import say, texts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +76,7 @@ def draw(targets: pd.DataFrame, paths: Sequence[Path], *, title: str, notices: S
             axes.text(MARGIN_MM, start + number * LINE_MM, line, fontsize=SMALL_PT, va="top", color=colour)
         for path in paths:
             kind = path.suffix.removeprefix(".")
-            nameless: dict[str, Any] = {"svg": {"Date": None, "Creator": "geojw"}, "png": {"Software": None}}[kind]
+            nameless: dict[str, Any] = {"Date": None, "Creator": "geojw"} if kind == "svg" else {"Software": None}
             figure.savefig(path, dpi=DPI, metadata=nameless)
 
 
@@ -94,7 +94,7 @@ def _below(silent: pd.DataFrame, notices: Sequence[str], lang: str) -> list[tupl
     return lines
 
 
-def _draw_row(axes: Axes, row: dict[str, Any], top_mm: float, lang: str) -> None:
+def _draw_row(axes: Axes, row: Mapping[Hashable, Any], top_mm: float, lang: str) -> None:
     """Draw one target: its title, the bar with the threshold across it, and what it means."""
     left, right, middle = LEFT * WIDTH_MM, RIGHT * WIDTH_MM, top_mm + ROW_MM / 2.0
     value, threshold, status = float(row["value"]), float(row["threshold"]), str(row["status"])
@@ -106,7 +106,7 @@ def _draw_row(axes: Axes, row: dict[str, Any], top_mm: float, lang: str) -> None
 
     titles = fonts.wrapped(row["title"], left - MARGIN_MM - 4.0, TEXT_PT, 2)
     axes.text(MARGIN_MM, middle, "\n".join(titles), fontsize=TEXT_PT, va="center", linespacing=1.25)
-    bar = {"facecolor": COLOUR[status], "hatch": HATCH[status], "edgecolor": "white", "linewidth": 0.0}
+    bar: dict[str, Any] = {"facecolor": COLOUR[status], "hatch": HATCH[status], "edgecolor": "white", "linewidth": 0.0}
     axes.barh(middle, right - left, left=left, height=4.4, color="#eeeeee")
     axes.barh(middle, at(value) - left, left=left, height=4.4, **bar)
     if worst > 0.0:
@@ -122,17 +122,15 @@ def _draw_row(axes: Axes, row: dict[str, Any], top_mm: float, lang: str) -> None
         axes.text(right + 3.0, middle - 2.2 + number * 4.3, fitted, fontsize=size, va="center", color=colour)
 
 
-def words_of(row: dict[str, Any], lang: str) -> tuple[str, str]:
+def words_of(row: Mapping[Hashable, Any], lang: str) -> tuple[str, str]:
     """Say what a target's row means: the comparison, then status, certainty and time."""
     op = {">=": "≥", "<=": "≤", "=": "=", "about": "≈"}[row["op"]]
+    threshold = f"{row['threshold']:g}"
+    known = texts_of("target.unit", lang)
     compared = say(
-        "chart.compared",
-        lang,
-        value=figure_text(row["value"]),
-        op=op,
-        threshold=f"{row['threshold']:g}",
-        unit=row["unit"],
-    )
+        "target.compared", lang, value=figure_text(row["value"]), unit=known.get(row["unit"], row["unit"]), op=op,
+        threshold=threshold,
+    )  # fmt: skip
     words = [say(f"target.status.{row['status']}", lang)]
     words += [say(f"certainty.{row['certainty']}", lang)] if row["certainty"] else []
     words += [say(f"target.timing.{row['timing']}", lang)] if row["timing"] else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 from pyproj import CRS
 
-from geojw.access_list import FALSE, TRUE, UNKNOWN, Three, match_features
+from geojw.access_list import FALSE, TRUE, UNKNOWN, Three, listed, match_features
 from geojw.answers import LayerData
 from geojw.catalogue import Filters, Layer
 from geojw.errors import Fault, LayerError
@@ -105,9 +105,21 @@ def matched(data: LayerData, row: Layer, filters: Filters, target: str) -> Three
     columns = {column for where in filters for column in where}
     for column in sorted(columns - set(data.index.features.columns)):
         raise LayerError([Fault("target_column", row.path, {"column": column, "target": target})])
+    faults = [fault for where in filters for fault in _strange_values(data, row, where, target)]
+    if faults:
+        raise LayerError(faults)
     for where in filters:
         out = np.maximum(out, match_features(data.index.features, where, row.codes)[0])
     return out
+
+
+def _strange_values(data: LayerData, row: Layer, where: Mapping[str, tuple[str, ...]], target: str) -> Iterable[Fault]:
+    """Find values that occur neither in the data nor in the declared codes: a slip that would count too little."""
+    for column, values in where.items():
+        there = data.values_of(column)
+        for value in values:
+            if column not in row.codes and there and not any(listed(text, (value,)) for text in there):
+                yield Fault("target_value", row.path, {"column": column, "value": value, "target": target})
 
 
 @dataclass(frozen=True, eq=False)

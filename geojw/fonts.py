@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,10 +11,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geojw.errors import Fault, FontError
 from geojw.texts import catalogue
+
+if TYPE_CHECKING:
+    from matplotlib.ft2font import FT2Font
 
 VARIABLE = "GEOJW_FONT"
 """Environment variable that names a font file; it comes before all others."""
@@ -27,12 +31,17 @@ PREFERRED = (
 """Families of the system in the order of trying: those drawn for simplified Chinese, upright ones first."""
 REGULAR = 400
 
+MM_A_POINT = 25.4 / 72.0
+
+_TOKEN = re.compile(
+    r"[（《“‘「『【〔]*(?:[^\s\u2e80-\uffef（《“‘]+|\S)[，。、；：）》”’」』】〕！？…·％]*\s*"
+)  # a word, or one Chinese letter, with the signs that belong to it
 _FAMILY, _REST = "geojw", "geojw rest"
 _MIN_CODE = 0x2E80
 """First code of East Asian letters."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Typeface:
     """
     A font that has every letter of geojw's own Chinese texts.
@@ -139,6 +148,80 @@ def spelled(text: object) -> str:
     """
     known = chinese_typeface().letters | _rest().letters
     return "".join(char if char == "\n" or _is_drawn(char, known) else f"[U+{ord(char):04X}]" for char in str(text))
+
+
+def width_mm(text: str, size_pt: float) -> float:
+    """Give the width of one line in millimetres: the sum of its letters' advances."""
+    return _length_em(text) * size_pt * MM_A_POINT
+
+
+def wrapped(text: str, limit_mm: float, size_pt: float, most: int | None = None) -> list[str]:
+    """
+    Break a text into lines, at spaces and between Chinese letters; no line starts with a closing sign.
+
+    Parameters
+    ----------
+    text
+        Anything; spelled out as by `spelled`, white space taken for one space.
+    limit_mm
+        Width of a line.
+    size_pt
+        Size of the letters.
+    most
+        Lines allowed; what is left over becomes ``…``. By default all are given.
+
+    Returns
+    -------
+    list of str
+        At least one line.
+    """
+    lines, room = [""], limit_mm / (size_pt * MM_A_POINT)
+    for token in _tokens(" ".join(spelled(text).split()), room):
+        line = lines[-1] + token
+        if lines[-1] and _length_em(line.rstrip()) > room:
+            lines.append(token.lstrip())
+        else:
+            lines[-1] = line
+        if most is not None and len(lines) > most:
+            return [*(line.rstrip() for line in lines[: most - 1]), _cut(lines[most - 1] + lines[most], room)]
+    return [line.rstrip() for line in lines]
+
+
+def _tokens(text: str, room: float) -> Iterator[str]:
+    """Give what must stand in one line; a word too long for a line comes letter by letter."""
+    for token in _TOKEN.findall(text):
+        if _length_em(token.rstrip()) <= room:
+            yield token
+        else:
+            yield from token
+
+
+def _cut(text: str, room: float) -> str:
+    """Cut a line so that an ellipsis fits after it."""
+    while text and _length_em(text + "…") > room:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def _length_em(text: str) -> float:
+    face = chinese_typeface()
+    return sum(_advance_em(char, face) for char in text)
+
+
+@cache
+def _advance_em(char: str, face: Typeface) -> float:
+    """Give a letter's advance as a share of the size."""
+    from matplotlib.ft2font import LoadFlags  # noqa: PLC0415 - heavy
+
+    font = _font(face if ord(char) in face.letters else _rest())
+    return float(font.load_char(ord(char), flags=LoadFlags.NO_SCALE).horiAdvance / font.units_per_EM)
+
+
+@cache
+def _font(face: Typeface) -> FT2Font:
+    from matplotlib.ft2font import FT2Font  # noqa: PLC0415 - heavy
+
+    return FT2Font(str(face.path), face_index=face.index)
 
 
 def _is_drawn(char: str, known: frozenset[int]) -> bool:

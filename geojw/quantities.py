@@ -16,6 +16,7 @@ from geojw.access_list import FALSE, text_of
 from geojw.catalogue import Reported, Target
 from geojw.counted import NOTHING, ByDivision, Counted, Outline, Quantity, matched, worst_share
 from geojw.errors import Fault, LayerError
+from geojw.geodesy import Floats
 from geojw.overlay import Shapes
 from geojw.quantity_rows import units_of
 from geojw.rasters import RasterData
@@ -232,45 +233,42 @@ class _Measuring:
         """Share of the outline that a raster's classes cover: cells without data as none, and as all."""
         quantity, name = target.quantity, str(target.quantity.layer)
         data = self.source.raster(name)
-        size = float(shapely.area(outline.shape))
-        (low, high, known), edge_m = self._cover_shares(target, data, outline.shape)
+        shapes = Shapes.of(np.array([outline.shape], dtype=object))
+        low, high, known = (float(column[0]) for column in self._cover_shares(target, data, shapes))
         if known == 0.0:
             fields = {"within": outline.name}
             raise LayerError([Fault("outline_outside", self.source.pack.layers[name].path, fields)])
-        per = units_of(quantity.kind) or {}
-        scale = 1.0 / per[target.unit]
-        by_m = data.raster.half_cell_m + data.accuracy_m
-        worst = worst_share(low * size, by_m * edge_m, size, outline.accuracy_m * float(shapely.length(outline.shape)))
+        scale = 1.0 / (units_of(quantity.kind) or {})[target.unit]
+        edge_m = float(cover.edges_m(shapes, data.raster, data.raster.wanted(quantity.classes))[0])
+        off_m2 = (data.raster.half_cell_m + data.accuracy_m) * edge_m
+        size, length = float(shapes.size[0]), float(shapely.length(outline.shape))
 
-        def parts(shapes: Shapes) -> Iterable[tuple[float, float, float]]:
-            for shape, whole in zip(shapes.geometries, shapes.size, strict=True):
-                share, _, there = self._cover_shares(target, data, shape)[0]
-                yield share * scale, share * whole, there
+        def parts(divisions: Shapes) -> Iterable[tuple[float, float, float]]:
+            share, _, there = self._cover_shares(target, data, divisions)
+            return zip(share * scale, share * divisions.size, there, strict=True)
 
-        too_little = known < (quantity.min_data_share or 0.0)
-        reason = say("target.little_data", self.lang, share=f"{known:.1%}", least=f"{quantity.min_data_share:.1%}")
+        least = quantity.min_data_share or 0.0
+        little = say("target.little_data", self.lang, share=f"{known:.1%}", least=f"{least:.1%}")
         words = {"estimate"} | ({"synthetic"} & data.statuses) | ({"partial"} if known < 1.0 else set())
         return Quantity(
-            low=low * scale, high=(np.inf if too_little else high * scale), worst=worst * scale,
-            partial=too_little, denominator=outline.sized(self.lang), data_share=known, by_division=parts,
-            reason=reason if too_little else "", words=tuple(words),
+            low=low * scale, high=high * scale, denominator=outline.sized(self.lang), data_share=known,
+            worst=worst_share(low * size, off_m2, size, outline.accuracy_m * length) * scale,
+            reason=little if known < least else "", words=tuple(words), by_division=parts,
         )  # fmt: skip
 
-    def _cover_shares(
-        self, target: Target, data: RasterData, shape: shapely.Geometry
-    ) -> tuple[tuple[float, float, float], float]:
-        """Give the share that surely is of the classes, that may be, and that has data; and the classes' edge in m."""
+    def _cover_shares(self, target: Target, data: RasterData, shapes: Shapes) -> tuple[Floats, Floats, Floats]:
+        """Give the share of each shape that surely is of the classes, that may be, and that has data."""
         wanted = data.raster.wanted(target.quantity.classes)
-        shapes = Shapes.of(np.array([shape], dtype=object))
-        whole = cover.cover(shapes, data.raster).drop(columns="cells").iloc[0]
-        spoken = cover.cover(Shapes.of(cover.held(shapes.geometries, data.coverage)), data.raster).iloc[0]
-        total = float(whole.sum())
         others = [value for value in data.raster.declared if value not in wanted]
-        low = float(whole[wanted].sum()) / total
-        high = 1.0 - float(spoken[others].sum()) / total
-        known = low + float(spoken[others].sum()) / total
-        edge_m = float(cover.edges_m(shapes, data.raster, wanted)[0])
-        return (round(low, 12), round(max(low, high), 12), round(min(known, 1.0), 12)), edge_m
+        table = cover.cover(shapes, data.raster).drop(columns="cells")
+        whole = table.sum(axis=1).to_numpy()
+        # Beyond the layer's coverage a cell of the class is there all the same; another one proves nothing.
+        spoken = table[others].sum(axis=1).to_numpy()
+        for row in np.flatnonzero(data.coverage.outside(shapes) > self.source.pack.zone.sliver_m2):
+            held = Shapes.of(cover.held(shapes.geometries[[row]], data.coverage))
+            spoken[row] = cover.cover(held, data.raster)[others].sum(axis=1).iloc[0]
+        low, other = table[wanted].sum(axis=1).to_numpy() / whole, spoken / whole
+        return np.round(low, 12), np.round(np.maximum(1.0 - other, low), 12), np.round(np.minimum(low + other, 1.0), 12)
 
 
 @dataclass(frozen=True, eq=False)
