@@ -28,6 +28,7 @@ COLOUR = {"met": "#2f7d4f", "not_met": "#b3261e", "unknown": "#8a8a8a", "informa
 HATCH = {"met": "", "not_met": "////", "unknown": "....", "informative": ""}
 """Each status differs by more than its colour; its word stands beside it."""
 
+OPS = {">=": "≥", "<=": "≤", "=": "=", "about": "≈"}
 MM_AN_INCH = 25.4
 
 
@@ -124,12 +125,11 @@ def _draw_row(axes: Axes, row: Mapping[Hashable, Any], top_mm: float, lang: str)
 
 def words_of(row: Mapping[Hashable, Any], lang: str) -> tuple[str, str]:
     """Say what a target's row means: the comparison, then status, certainty and time."""
-    op = {">=": "≥", "<=": "≤", "=": "=", "about": "≈"}[row["op"]]
     threshold = f"{row['threshold']:g}"
     known = texts_of("target.unit", lang)
     compared = say(
-        "target.compared", lang, value=figure_text(row["value"]), unit=known.get(row["unit"], row["unit"]), op=op,
-        threshold=threshold,
+        "target.compared", lang, value=figure_text(row["value"]), unit=known.get(row["unit"], row["unit"]),
+        op=OPS[row["op"]], threshold=threshold,
     )  # fmt: skip
     words = [say(f"target.status.{row['status']}", lang)]
     words += [say(f"certainty.{row['certainty']}", lang)] if row["certainty"] else []

@@ -137,6 +137,7 @@ def main() -> None:
     \b
     geojw demo              内置示范片区全流程 / the whole tour
     geojw screen 项目.shp    判定项目 / screen your sites
+    geojw targets           规划指标 / where the zone stands against the plan
     geojw check             检查资料包 / check a zone pack
     """  # noqa: D301, D400 - click's mark for lines kept as they are
 
@@ -274,9 +275,7 @@ class _Bar:
 
 def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401 - run.Summary, loaded late
     title = say("run.title", lang, zone=summary.pack.zone.title.in_(lang), day=summary.options.day)
-    console.print(Text(title, "bold"))
-    for notice in summary.notices():
-        console.print(Text("!\u00a0" + _shown(notice, len(notice)), "yellow3"))
+    _print_heading(console, title, summary.notices())
     _print_remarks(console, summary, lang)
     console.print(_verdict_table(summary, lang))
     left = summary.screened - len(summary.worst)
@@ -294,6 +293,12 @@ def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: 
         )
     )
     console.print(tally)
+
+
+def _print_heading(console: Console, title: str, notices: list[str]) -> None:
+    console.print(Text(title, "bold"))
+    for notice in notices:
+        console.print(Text("!\u00a0" + _shown(notice, len(notice)), "yellow3"))
 
 
 def _print_remarks(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401
@@ -328,6 +333,31 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
             _shown(row.decided_by.replace(";", " ")), area,
         )  # fmt: skip
     return table
+
+
+@main.command()
+@_zone
+@_on
+@_out("targets")
+@_lang
+@_quiet
+@_told
+def targets(zone: str, on: date | None, out: Path, lang: str, *, quiet: bool) -> int:
+    """规划指标：数值、目标值、余量、结论 / where the zone stands against the plan."""
+    from geojw import target_tables  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.target_run import run_targets  # noqa: PLC0415
+    from geojw.zone import open_zone, today  # noqa: PLC0415
+
+    console = _console(quiet=quiet)
+    summary = run_targets(open_zone(zone), day=on or today(), out=out, lang=lang)
+    _print_heading(console, summary.title, summary.notices())
+    console.print(target_tables.of_targets(summary.evaluation.targets, lang))
+    for line in target_tables.silent(summary.evaluation.targets, lang):
+        console.print(Text(_shown(line, len(line)), "dim"))
+    if summary.no_chart is not None:
+        console.print(Text(_shown(summary.no_chart, LINE), "bold red"))
+    console.print(Text(say("run.written", lang, out=out), "bold"))
+    return LAYER_FAILED if summary.evaluation.failed else DONE
 
 
 @main.command()

@@ -78,7 +78,7 @@ def held(geometries: Geometries, coverage: Coverage) -> Geometries:
 
 def edges_m(shapes: Shapes, raster: Raster, wanted: Sequence[int]) -> Floats:
     """
-    Measure how long the edges between cells of some values and other cells are within each site.
+    Measure how long the edges between cells of some values and of other declared values are within each site.
 
     Parameters
     ----------
@@ -100,10 +100,15 @@ def edges_m(shapes: Shapes, raster: Raster, wanted: Sequence[int]) -> Floats:
     inside = raster.in_cells(densify(shapes.geometries, raster.analysis.crs))
     with raster.open() as dataset:
         for part, site, cell, share in _shares(raster, inside):
-            mask = np.isin(raster.read(dataset, part.widened(1)), codes)
-            across, along = np.abs(np.diff(mask.astype(np.int8), axis=0)), np.abs(np.diff(mask.astype(np.int8), axis=1))
+            found = raster.read(dataset, part.widened(1))
+            mine = np.isin(found, codes)
+            other = ~mine & (found < len(raster.declared))
+            across = (mine[:-1] & other[1:]) | (other[:-1] & mine[1:])
+            along = (mine[:, :-1] & other[:, 1:]) | (other[:, :-1] & mine[:, 1:])
             # Each edge counts half for the cell on either side.
-            sides = (across[:-1, 1:-1] + across[1:, 1:-1]) * east_m + (along[1:-1, :-1] + along[1:-1, 1:]) * north_m
+            rows = across[:-1, 1:-1].astype(float) + across[1:, 1:-1]
+            columns = along[1:-1, :-1].astype(float) + along[1:-1, 1:]
+            sides = rows * east_m + columns * north_m
             np.add.at(out, site, share * sides.ravel()[cell] / 2.0)
     return out
 

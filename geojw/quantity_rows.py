@@ -88,7 +88,7 @@ def _layer_faults(target: Target, layers: Mapping[str, Layer], at: str) -> Itera
     if kind and ((kind == "raster") != raster or (areas and not raster and kind != "polygon")):
         yield Fault("measure_of_kind", f"{at}, quantity.layer", {"measure": quantity.kind, "kind": kind})
     for name in quantity.classes:
-        if raster and name not in layer.classes:
+        if raster and kind == "raster" and name not in layer.classes:
             known = ", ".join(sorted(layer.classes))
             yield Fault("class_unknown", f"{at}, quantity.classes", {"got": name, "known": known})
     yield from _value_faults({"counts": quantity.counts, "of": quantity.of}, layer, at)

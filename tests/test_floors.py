@@ -23,8 +23,9 @@ FLOORS = (
     ("quantities",),
     ("targets",),
     ("intake", "report", "maps", "charts"),
+    ("target_tables",),
     ("zone",),
-    ("run",),
+    ("run", "target_run"),
     ("cli",),
     ("__init__", "__main__"),
 )
