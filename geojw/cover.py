@@ -99,7 +99,7 @@ def edges_m(shapes: Shapes, raster: Raster, wanted: Sequence[int]) -> Floats:
     east_m, north_m = raster.sides_m
     inside = raster.in_cells(densify(shapes.geometries, raster.analysis.crs))
     with raster.open() as dataset:
-        for part, site, cell, share in _shares(raster, inside):
+        for part, site, piece, cell, share in _shares(raster, inside):
             found = raster.read(dataset, part.widened(1))
             mine = np.isin(found, codes)
             other = ~mine & (found < len(raster.declared))
@@ -109,7 +109,7 @@ def edges_m(shapes: Shapes, raster: Raster, wanted: Sequence[int]) -> Floats:
             rows = across[:-1, 1:-1].astype(float) + across[1:, 1:-1]
             columns = along[1:-1, :-1].astype(float) + along[1:-1, 1:]
             sides = rows * east_m + columns * north_m
-            np.add.at(out, site, share * sides.ravel()[cell] / 2.0)
+            np.add.at(out, site, np.bincount(piece, share * sides.ravel()[cell], minlength=len(site)) / 2.0)
     return out
 
 
@@ -119,17 +119,16 @@ def _cover_areas(raster: Raster, inside: Geometries, rows: Ints, out: Floats, ce
         return
     with raster.open() as dataset:
         last: Window | None = None
-        for part, site, cell, share in _shares(raster, inside):
+        for part, site, piece, cell, share in _shares(raster, inside):
             if part != last:
                 codes, area_m2, last = raster.read(dataset, part).ravel(), raster.areas_m2(part).ravel(), part
-            mine, at = np.unique(site, return_inverse=True)
-            place = at * out.shape[1] + codes[cell]
-            sums = np.bincount(place, share * area_m2[cell], minlength=len(mine) * out.shape[1])
-            out[rows[mine]] += sums.reshape(len(mine), -1)
-            cells[rows[mine]] += np.bincount(at, share)
+            place = piece * out.shape[1] + codes[cell]
+            sums = np.bincount(place, share * area_m2[cell], minlength=len(site) * out.shape[1])
+            np.add.at(out, rows[site], sums.reshape(len(site), -1))
+            np.add.at(cells, rows[site], np.bincount(piece, share, minlength=len(site)))
 
 
-def _shares(raster: Raster, inside: Geometries) -> Iterator[tuple[Window, Ints, Ints, Floats]]:
+def _shares(raster: Raster, inside: Geometries) -> Iterator[tuple[Window, Ints, Ints, Ints, Floats]]:
     """
     Find the share of each cell that each polygon covers.
 
@@ -142,9 +141,10 @@ def _shares(raster: Raster, inside: Geometries) -> Iterator[tuple[Window, Ints, 
 
     Yields
     ------
-    window, site, cell, share
-        A window of one block, and for each cell that a polygon covers there: whose, position in the window, share.
-        Polygons that do not meet the raster at all are left out; of the others, cells beyond the raster count.
+    window, site, piece, cell, share
+        A window of one block; the polygons that the pieces in it belong to; and for each cell that a piece covers:
+        which piece, position in the window, share. Polygons that do not meet the raster at all are left out; of the
+        others, cells beyond the raster count.
     """
     sound = np.where(shapely.is_valid(inside), inside, shapely.make_valid(inside))
     pieces, owner = subdivide(sound)
@@ -165,7 +165,7 @@ def _shares(raster: Raster, inside: Geometries) -> Iterator[tuple[Window, Ints, 
         for some in _few_cells(pieces, mine, part):
             numbers, cell, share = _exact_shares(pieces[some], part)
             if len(cell):
-                yield part, owner[some][numbers], cell, share
+                yield part, owner[some], numbers, cell, share
 
 
 def _few_cells(pieces: Geometries, rows: Ints, part: Window) -> Iterator[Ints]:

@@ -33,7 +33,8 @@ Format = Literal["csv", "parquet"]
 NUMBERS = {
     "value", "limit", "margin", "area_m2", "area_ha", "area_mu", "length_m", "area_planar_m2", "overlap_m2",
     "overlap_share", "distance_m", "overlap_m", "threshold", "value_planar", "worst_case", "value_max", "data_share",
-    "division_area_m2",
+    "division_area_m2", "old_m2", "new_m2", "added_m2", "removed_m2", "change_m2", "added_mu", "removed_mu",
+    "change_mu", "value_old", "value_new", "margin_old", "margin_new",
 }  # fmt: skip
 SHARED = {
     "says",

@@ -1,12 +1,16 @@
-"""Floor 11: the terminal's tables of targets and of comparisons."""
+"""Floor 13: the terminal's tables of targets and of comparisons."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from geojw.charts import OPS, figure_text
+from geojw.comparison import Comparison
 from geojw.texts import say, texts_of
 
 STYLE = {"met": "green", "not_met": "bold red", "unknown": "magenta", "informative": "blue"}
@@ -51,6 +55,79 @@ def silent(targets: pd.DataFrame, lang: str) -> list[str]:
         if text:
             lines.append(say("target.about", lang, title=row["title"], text=text))
     return lines
+
+
+def of_areas(areas: pd.DataFrame, titles: Mapping[str, str], lang: str) -> Table:
+    """Give what was added and removed, a row a layer and place where there is anything."""
+    columns = ("layer", "place", "added_m2", "removed_m2", "added_mu", "removed_mu")
+    table = Table(header_style="bold")
+    for column in columns:
+        table.add_column(say(f"column.{column}", lang), justify="left" if column in columns[:2] else "right")
+    for row in areas[(areas["added_m2"] > 0.0) | (areas["removed_m2"] > 0.0)].to_dict("records"):
+        figures = [f"{row[column]:,.2f}" if row[column] else "" for column in columns[2:]]
+        table.add_row(Text(titles[row["layer"]]), Text(str(row["name"] or row["feature_id"])), *figures)
+    return table
+
+
+def of_changed_targets(targets: pd.DataFrame, lang: str) -> Table:
+    """Give the targets whose value or status changed, before and after."""
+    table = Table(header_style="bold")
+    for column in ("target", "before", "after", "margin", "status"):
+        table.add_column(say(f"column.{column}", lang), justify="right" if column in ("before", "after") else "left")
+    units = texts_of("target.unit", lang)
+    moved = (targets["change"].fillna(0.0) != 0.0) | (targets["status_old"] != targets["status_new"])
+    for row in targets[moved].to_dict("records"):
+        unit = units.get(row["unit"], row["unit"])
+        status = [say(f"target.status.{row[key]}", lang) if row[key] else "" for key in ("status_old", "status_new")]
+        table.add_row(
+            Text(row["title"]), f"{figure_text(row['value_old'])} {unit}", f"{figure_text(row['value_new'])} {unit}",
+            f"{signed(row['margin_old'])} → {signed(row['margin_new'])}", " → ".join(status),
+        )  # fmt: skip
+    return table
+
+
+def of_changed_sites(verdicts: pd.DataFrame, lang: str) -> Table:
+    """Give the sites whose answer changed, and by which rules."""
+    table = Table(header_style="bold")
+    for column in ("site", "name", "before", "after", "rules"):
+        table.add_column(say(f"column.{column}", lang), overflow="fold")
+    for row in verdicts.to_dict("records"):
+        answers = []
+        for side in ("old", "new"):
+            sure = row[f"certainty_{side}"]
+            words = [
+                say(f"verdict.{row[f'verdict_{side}']}", lang),
+                *([say(f"certainty.{sure}", lang)] if sure else []),
+            ]
+            answers.append(" · ".join(words))
+        table.add_row(Text(str(row["site_id"])), Text(str(row["name"])), *answers, Text(row["rules"].replace(";", " ")))
+    return table
+
+
+def show_targets(console: Console, targets: pd.DataFrame, lang: str) -> None:
+    """Print the targets: those with a value as a table, the others by their reason."""
+    console.print(of_targets(targets, lang))
+    for line in silent(targets, lang):
+        console.print(Text(line, "dim"))
+
+
+def show_comparison(console: Console, found: Comparison, lang: str) -> None:
+    """Print what differs between two versions."""
+    counts = found.layers["change"].value_counts().sort_index()
+    named = "  ".join(f"{say(f'compare.change.{word}', lang)} {count}" for word, count in counts.items())
+    console.print(say("compare.layers", lang, text=named))
+    if len(found.areas):
+        titles = dict(zip(found.layers["layer"], found.layers["title"], strict=True))
+        console.print(of_areas(found.areas, titles, lang))
+    else:
+        console.print(say("compare.no_areas", lang))
+    changed = of_changed_targets(found.targets, lang)
+    console.print(changed if changed.row_count else say("compare.no_targets", lang))
+    if found.screened is not None:
+        tally = {word: int((found.verdicts["change"] == word).sum()) for word in ("verdict", "range", "certainty")}
+        console.print(say("compare.sites", lang, count=f"{found.screened:,}", **tally))
+        if len(found.verdicts):
+            console.print(of_changed_sites(found.verdicts, lang))
 
 
 def signed(value: float) -> str:

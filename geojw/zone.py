@@ -62,9 +62,12 @@ class Zone:
     ----------
     pack
         The pack.
+    files
+        Layers that are read from another file than the pack's.
     """
 
     pack: Pack
+    files: Mapping[str, Path] = field(default_factory=dict)
     repairs: dict[str, list[Fault]] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     _read: dict[str, LayerData | LayerError] = field(default_factory=dict)
@@ -113,7 +116,7 @@ class Zone:
 
     def _load(self, name: str, near: shapely.Geometry | None, reach_m: float) -> LayerData:
         row = self.pack.layers[name]
-        path = self.pack.folder / row.path
+        path = self.files.get(name, self.pack.folder / row.path)
         crs, info = _inspect(path, row, name)
         self.hashes[name] = _checked_hash(path, row)
         window = None if near is None or not _is_large(info) else self._window(near, reach_m, crs)
@@ -158,7 +161,7 @@ class Zone:
 
     def _open_raster(self, name: str) -> RasterData:
         row = self.pack.layers[name]
-        path = self.pack.folder / row.path
+        path = self.files.get(name, self.pack.folder / row.path)
         if not path.exists():
             raise LayerError([Fault("layer_missing", row.path, {"layer": name})])
         wanted = read_crs(row.crs, f"catalogue.toml, layers.{name}, crs")

@@ -23,9 +23,9 @@ FLOORS = (
     ("quantities",),
     ("targets",),
     ("intake", "report", "maps", "charts"),
-    ("target_tables",),
     ("zone",),
-    ("run", "target_run"),
+    ("run", "target_run", "comparison"),
+    ("comparison_run", "target_tables"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -91,7 +91,7 @@ def one_target(make_pack: Any, target: dict[str, Any], layers: dict[str, Any], *
         ("=", 11.0, 11.0, True, "not_met"),
     ],
 )
-def test_status(op: str, low: float, high: float, partial: bool, status: str) -> None:
+def test_status(*, op: str, low: float, high: float, partial: bool, status: str) -> None:
     row = decided(measured(low, high, partial=partial), op=op)
     assert row["status"] == status
     assert bool(row["reason"]) == (status == "unknown")
@@ -561,19 +561,19 @@ def test_the_zone_against_geodesic_areas(gaoxin: Any, files: dict[str, gpd.GeoDa
     rows = gaoxin.targets.set_index("id")
     edge = files["boundary"].geometry.iloc[0]
     red = shapely.union_all(files["red_line"].geometry.values).intersection(edge)
-    assert rows.at["red-line-area", "value"] == pytest.approx(km2(red), rel=1e-7)
+    assert rows.loc["red-line-area", "value"] == pytest.approx(km2(red), rel=1e-7)
     forest = files["forest"]
     counted = forest[
         forest["code"].isin(["0301", "0302"]) | ((forest["code"] == "0305") & (forest["special_shrub"] == "true"))
     ]
     share = 100.0 * sum(map(km2, counted.geometry)) / km2(edge)
-    assert rows.at["forest-share", "value"] == pytest.approx(share, rel=1e-7)
+    assert rows.loc["forest-share", "value"] == pytest.approx(share, rel=1e-7)
     plots = files["plots"]
     homes = plots[plots["planned_use"].str.startswith(("07", "08", "1401"))]
     good = homes[homes["status"].isin(["非污染", "移出名录"]) & (homes["survey_state"] == "已评审")]
     area_rate = 100.0 * sum(map(km2, good.geometry)) / sum(map(km2, homes.geometry))
-    assert rows.at["safe-land-use", "value"] == pytest.approx(area_rate, rel=1e-6)
-    assert rows.at["safe-land-use-count", "value"] == pytest.approx(100.0 * len(good) / len(homes), rel=1e-8)
+    assert rows.loc["safe-land-use", "value"] == pytest.approx(area_rate, rel=1e-6)
+    assert rows.loc["safe-land-use-count", "value"] == pytest.approx(100.0 * len(good) / len(homes), rel=1e-8)
 
 
 def test_statuses_of_the_zone(gaoxin: Any) -> None:
@@ -590,20 +590,20 @@ def test_towns_and_units_add_up(gaoxin: Any) -> None:
     rows, parts = gaoxin.targets.set_index("id"), gaoxin.divisions
     for layer in ("towns", "units"):
         mine = parts[parts["layer"] == layer].set_index("target_id")
-        assert mine.loc["red-line-area", "value"].sum() == pytest.approx(rows.at["red-line-area", "value"], abs=1e-8)
+        assert mine.loc["red-line-area", "value"].sum() == pytest.approx(rows.loc["red-line-area", "value"], abs=1e-8)
         for name in ("forest-share", "forest-share-raster"):
             share = mine.loc[name, "area_m2"].sum() / mine.loc[name, "division_area_m2"].sum()
-            assert 100.0 * share == pytest.approx(rows.at[name, "value"], abs=1e-6)
+            assert 100.0 * share == pytest.approx(rows.loc[name, "value"], abs=1e-6)
 
 
 def test_the_raster_agrees_with_the_vector_forest(gaoxin: Any) -> None:
     """Middles of 10 m cells: within 0.05 points of the zone and 0.2 points of each town and unit."""
     rows, parts = gaoxin.targets.set_index("id"), gaoxin.divisions.set_index(["target_id", "feature_id"])["value"]
-    assert rows.at["forest-share-raster", "value"] == pytest.approx(rows.at["forest-share", "value"], abs=0.05)
+    assert rows.loc["forest-share-raster", "value"] == pytest.approx(rows.loc["forest-share", "value"], abs=0.05)
     apart = (parts["forest-share-raster"] - parts["forest-share"]).abs()
     assert len(apart) == 26
     assert apart.max() < 0.2
-    assert rows.at["forest-share-raster", "data_share"] == 1.0
+    assert rows.loc["forest-share-raster", "data_share"] == 1.0
 
 
 # ---------------------------------------------------------------------------------------------- the command
@@ -618,8 +618,14 @@ FILES = {
 }  # fmt: skip
 
 
-def test_the_command_leaves_a_whole_folder(tmp_path: Path) -> None:
-    done = run(tmp_path / "out", "--lang", "en")
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("first")
+    return folder, run(folder / "out", "--lang", "en")
+
+
+def test_the_command_leaves_a_whole_folder(first_run: tuple[Path, Any]) -> None:
+    tmp_path, done = first_run
     assert done.exit_code == 0, done.output
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     table = pd.read_csv(tmp_path / "out" / "targets.csv", dtype=str, keep_default_na=False)
@@ -630,7 +636,7 @@ def test_the_command_leaves_a_whole_folder(tmp_path: Path) -> None:
     told = json.loads((tmp_path / "out" / "targets.json").read_text("utf-8"))
     assert [row["id"] for row in told["targets"]] == table["id"].tolist()
     assert told["targets"][table["id"].tolist().index("red-line-area")]["value"] == float(
-        table.set_index("id").at["red-line-area", "value"]
+        table.set_index("id").loc["red-line-area", "value"]
     )
     assert {row["value"] for row in told["targets"] if row["status"] == "unknown"} == {None}
     passport = json.loads((tmp_path / "out" / "passport.json").read_text("utf-8"))
@@ -647,12 +653,12 @@ def test_the_command_leaves_a_whole_folder(tmp_path: Path) -> None:
     assert "forest-share" in towns.columns
 
 
-def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        assert run(tmp_path / name).exit_code == 0
+def test_two_runs_give_the_same_bytes(first_run: tuple[Path, Any], tmp_path: Path) -> None:
+    first, again = first_run[0] / "out", tmp_path / "out"
+    assert run(again, "--lang", "en").exit_code == 0
     same = FILES - {"targets.gpkg", "passport.json"}
-    assert [name for name in same if (tmp_path / "a" / name).read_bytes() != (tmp_path / "b" / name).read_bytes()] == []
-    a, b = (json.loads((tmp_path / name / "passport.json").read_text("utf-8")) for name in ("a", "b"))
+    assert [name for name in same if (first / name).read_bytes() != (again / name).read_bytes()] == []
+    a, b = (json.loads((path / "passport.json").read_text("utf-8")) for path in (first, again))
     assert {**a, "run_at": ""} == {**b, "run_at": ""}
 
 
@@ -664,9 +670,10 @@ def test_a_failed_layer_is_told_first_and_in_the_exit_code(make_pack: Any, tmp_p
     assert "unknown" in (tmp_path / "out" / "targets.csv").read_text("utf-8-sig")
 
 
-def test_a_folder_of_another_result_is_left_alone(tmp_path: Path, minipack: Path) -> None:
+def test_a_folder_of_another_result_is_left_alone(tmp_path: Path, minipack: Path, minizone: Path) -> None:
     out = tmp_path / "out"
-    assert CliRunner().invoke(main, ["demo", "--out", str(out)]).exit_code == 0
+    words = ["screen", str(minizone / "sites.gpkg"), "--zone", str(minipack), "--no-map", "--out", str(out)]
+    assert CliRunner().invoke(main, words).exit_code == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     done = run(out, "--zone", str(minipack), "--lang", "en")
     assert done.exit_code == 3
