@@ -20,7 +20,7 @@ from geojw.intake import Sites
 from geojw.overlay import Bools, LayerIndex, Shapes, overlap_pairs
 from geojw.quantity_rows import AREA_UNITS
 from geojw.screening import Screening
-from geojw.targets import evaluate
+from geojw.targets import Evaluation, evaluate
 from geojw.zone import Zone, open_zone, screen
 
 LAYERS = ("layer", "title", "change", "old_sha256", "new_sha256", "reason")
@@ -54,9 +54,10 @@ class Comparison:
     Parameters
     ----------
     layers
-        `LAYERS`: each layer ``same``, ``changed``, ``added``, ``removed`` or ``failed``.
+        `LAYERS`: each layer ``same`` (the same bytes), ``same_areas`` (other bytes, the same areas), ``changed``,
+        ``added``, ``removed`` or ``failed``.
     areas
-        `AREAS`: every layer of areas that is not the same, whole (`division` empty) and by town and control unit.
+        `AREAS`: every layer of which areas were added or removed, whole (`division` empty) and by town and control unit.
     shapes
         `SHAPE_KEYS`: what was added and what removed, in the analysis CRS.
     targets
@@ -67,6 +68,8 @@ class Comparison:
         `FINDINGS`: every finding of those sites that changes.
     failed
         Layer -> why one of its versions could not be used.
+    evaluations
+        Where the old and the new version stand.
     screened
         How many sites were screened twice; None without sites.
     day
@@ -80,6 +83,7 @@ class Comparison:
     verdicts: pd.DataFrame
     findings: pd.DataFrame
     failed: Mapping[str, LayerError]
+    evaluations: tuple[Evaluation, Evaluation]
     screened: int | None
     day: date
 
@@ -151,7 +155,8 @@ def compare(old: Zone, new: Zone, *, on: date, lang: str, sites: Sites | None = 
     work = _Comparing(old, new, lang)
     layers = pd.DataFrame([work.layer(name) for name in work.names], columns=list(LAYERS))
     areas = pd.DataFrame(work.areas, columns=list(AREAS))
-    targets = _targets(old, new, on, lang)
+    before_after = evaluate(old, on=on, lang=lang), evaluate(new, on=on, lang=lang)
+    targets = _targets(*(one.targets.set_index("id") for one in before_after))
     verdicts, findings = pd.DataFrame(columns=list(VERDICTS)), pd.DataFrame(columns=list(FINDINGS))
     if sites is not None:
         before, after = (screen(sites, zone, on=on, lang=lang) for zone in (old, new))
@@ -164,7 +169,7 @@ def compare(old: Zone, new: Zone, *, on: date, lang: str, sites: Sites | None = 
     shapes = gpd.GeoDataFrame(keys, geometry=gpd.GeoSeries(drawn, crs=new.analysis.crs))
     failed = dict(sorted(work.failed.items()))
     count = None if sites is None else len(sites)
-    return Comparison(layers, areas, shapes, targets, verdicts, findings, failed, count, on)
+    return Comparison(layers, areas, shapes, targets, verdicts, findings, failed, before_after, count, on)
 
 
 # ---------------------------------------------------------------------------------------------- areas
@@ -210,8 +215,8 @@ class _Comparing:
             change = "added" if rows[0] is None else "removed"
         else:
             change = "same" if before == after else "changed"
-        if change != "same" and titled.geometry == "polygon":
-            self._areas(name, unions[0], unions[1])
+        if change != "same" and titled.geometry == "polygon" and not self._areas(name, unions[0], unions[1]):
+            change = "same_areas" if change == "changed" else change
         return {**told, "change": change, "old_sha256": before, "new_sha256": after}
 
     @staticmethod
@@ -227,9 +232,11 @@ class _Comparing:
             return shapely.MultiPolygon()
         return data.index.select(~data.adrift & ~data.unplaced).union
 
-    def _areas(self, name: str, before: shapely.Geometry, after: shapely.Geometry) -> None:
-        """Measure what was added and removed, whole and by division."""
+    def _areas(self, name: str, before: shapely.Geometry, after: shapely.Geometry) -> bool:
+        """Measure what was added and removed, whole and by division; say whether there was anything."""
         added, removed = _polygons(shapely.difference(after, before)), _polygons(shapely.difference(before, after))
+        if shapely.is_empty(added) and shapely.is_empty(removed):
+            return False
         four = (before, after, added, removed)
         whole = [float(shapely.area(shape)) for shape in four]
         self.areas.append(_area_row(name, ("", "", ""), whole))
@@ -247,6 +254,7 @@ class _Comparing:
                 mu = round(m2 / AREA_UNITS["mu"], 7)
                 row = {"layer": name, "change": change, "area_m2": round(m2, 4), "area_mu": mu, "geometry": shape}
                 self.shapes.append(row)
+        return True
 
 
 def _polygons(shape: shapely.Geometry) -> shapely.Geometry:
@@ -279,10 +287,9 @@ def _area_row(layer: str, division: tuple[str, str, str], four: Sequence[float])
 # ---------------------------------------------------------------------------------------------- what it changes
 
 
-def _targets(old: Zone, new: Zone, on: date, lang: str) -> pd.DataFrame:
+def _targets(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """Put the targets before and after side by side; one that only a version has is blank in the other."""
-    before, after = (evaluate(zone, on=on, lang=lang).targets.set_index("id") for zone in (old, new))
-    rows = after.join(before, how="outer", lsuffix="_new", rsuffix="_old").sort_index()
+    rows = before.merge(after, on="id", how="outer", suffixes=("_old", "_new")).sort_index()
     out = pd.DataFrame(index=rows.index)
     for column in ("title", "op", "threshold", "unit"):
         out[column] = rows[f"{column}_new"].where(rows[f"{column}_new"].notna(), rows[f"{column}_old"])

@@ -16,7 +16,6 @@ from geojw.comparison import Comparison, compare
 from geojw.folder import ResultFolder
 from geojw.intake import Sites
 from geojw.target_run import AUDIENCE, WORLD, target_notices
-from geojw.targets import evaluate
 from geojw.texts import say
 from geojw.zone import Zone
 
@@ -60,8 +59,7 @@ class ComparisonSummary:
         """Give what every output must say, of both versions."""
         failed = [error.text(self.lang).replace("\n", "; ") for error in self.found.failed.values()]
         out = [say("notice.failed_versions", self.lang, layer=text) for text in failed]
-        for zone in (self.new, self.old):
-            evaluation = evaluate(zone, on=self.found.day, lang=self.lang)
+        for zone, evaluation in zip((self.old, self.new), self.found.evaluations, strict=True):
             out += target_notices(zone, evaluation, self.lang)
         return list(dict.fromkeys(out))
 

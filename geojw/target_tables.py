@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from geojw.charts import OPS, figure_text
-from geojw.comparison import Comparison
+from geojw.comparison import OUTSIDE, Comparison
 from geojw.texts import say, texts_of
 
 STYLE = {"met": "green", "not_met": "bold red", "unknown": "magenta", "informative": "blue"}
@@ -65,7 +65,12 @@ def of_areas(areas: pd.DataFrame, titles: Mapping[str, str], lang: str) -> Table
         table.add_column(say(f"column.{column}", lang), justify="left" if column in columns[:2] else "right")
     for row in areas[(areas["added_m2"] > 0.0) | (areas["removed_m2"] > 0.0)].to_dict("records"):
         figures = [f"{row[column]:,.2f}" if row[column] else "" for column in columns[2:]]
-        table.add_row(Text(titles[row["layer"]]), Text(str(row["name"] or row["feature_id"])), *figures)
+        place = row["name"] or row["feature_id"]
+        if not row["division"]:
+            place = say("compare.whole", lang)
+        elif row["feature_id"] == OUTSIDE:
+            place = say("compare.outside", lang, division=titles[row["division"]])
+        table.add_row(Text(titles[row["layer"]]), Text(str(place)), *figures)
     return table
 
 
