@@ -57,7 +57,7 @@ class Comparison:
         `LAYERS`: each layer ``same`` (the same bytes), ``same_areas`` (other bytes, the same areas), ``changed``,
         ``added``, ``removed`` or ``failed``.
     areas
-        `AREAS`: every layer of which areas were added or removed, whole (`division` empty) and by town and control unit.
+        `AREAS`: every layer of which areas were added or removed, whole (`division` empty) and by town and unit.
     shapes
         `SHAPE_KEYS`: what was added and what removed, in the analysis CRS.
     targets

@@ -172,9 +172,8 @@ class Raster:
         p, q = (p / LATTICE)[:, None], (q / LATTICE)[None, :]
         nodes = self._node_areas(np.arange(i[0], i[-1] + 2) * LATTICE, np.arange(j[0], j[-1] + 2) * LATTICE)
         i, j = i - i[0], j - j[0]
-        north = nodes[np.ix_(i, j)] * (1.0 - q) + nodes[np.ix_(i, j + 1)] * q
-        south = nodes[np.ix_(i + 1, j)] * (1.0 - q) + nodes[np.ix_(i + 1, j + 1)] * q
-        return np.asarray(north * (1.0 - p) + south * p)
+        along = nodes[:, j] * (1.0 - q) + nodes[:, j + 1] * q
+        return np.asarray(along[i] * (1.0 - p) + along[i + 1] * p)
 
     def _node_areas(self, rows: Ints, columns: Ints) -> Floats:
         """Measure single cells in the analysis CRS, which keeps areas."""

@@ -230,5 +230,5 @@ def test_a_version_that_is_not_there_is_a_failed_layer(minipack: Path, tmp_path:
     ]
     done = run(tmp_path / "out", *words)
     assert done.exit_code == 4
-    assert "was not measured" in done.output
+    assert "What changed in it was not measured" in " ".join(done.output.split())
     assert "failed 1" in done.output
