@@ -14,6 +14,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from geojw.catalogue import ROW, Attribute, Basis, Day, Flag, Positive, Words, Words2
+from geojw.wording import by_kind
 
 Effect = Literal["prohibit", "approval", "condition", "supervise", "inform"]
 EFFECTS: tuple[str, ...] = ("clear", "inform", "supervise", "condition", "approval", "prohibit")
@@ -267,7 +268,7 @@ def match_sites(
     for key in sorted(wanted):
         one = match_attribute(sites, key, wanted[key], specs.get(key, _PLAIN))
         unknown = one == UNKNOWN
-        missing[unknown] = [f"{old};{key}" if old else key for old in missing[unknown]]
+        missing[unknown] = by_kind(lambda old, key=key: f"{old};{key}" if old else key, missing[unknown])
         answer = np.minimum(answer, one)
     missing[answer != UNKNOWN] = ""
     return answer, missing

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import shapely
-from numpy.typing import NDArray
 
 from geojw import nearness, overlay
 from geojw.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_features, text_of
 from geojw.catalogue import Layer
+from geojw.coverage import Coverage
 from geojw.geodesy import AnalysisCRS, Floats
-from geojw.overlay import AREA, LINE, POINT, Bools, Coverage, LayerIndex, Pairs, Selection, Shapes
+from geojw.index import AREA, LINE, POINT, Bools, LayerIndex, Selection, Shapes
+from geojw.overlay import Pairs
 from geojw.pack import Pack
 from geojw.pieces import Ints
 from geojw.slivers import SLIVER_SHARE, Slivers
-
-Texts = NDArray[np.object_]
+from geojw.wording import Texts, joined_sorted
 
 NATURAL = {AREA: "overlap_m2", LINE: "overlap_m", POINT: "overlap_point"}
 UNIT = {"overlap_m2": "m2", "overlap_m": "m", "overlap_point": "", "overlap_share": "share"}
@@ -199,8 +199,7 @@ class OnLayer:
     def pairs(self) -> Pairs:
         """Overlaps with single features; none where the layer has no areas."""
         if self.row.geometry != "polygon" or not len(self.shapes):
-            none = np.zeros(0, dtype=np.int64)
-            return Pairs(none, none, np.zeros(0), np.zeros(0, dtype=bool))
+            return Pairs.none()
         return overlay.overlap_pairs(self.shapes, self.data.index, self.batch.workers)
 
     def kept(self, rule: Rule) -> Kept:
@@ -313,7 +312,7 @@ class OnLayer:
             moved = part.copy()
             moved[rows] = nearness.moved_overlap(
                 self.shapes.take(rows), part[rows], selection, accuracy, self.batch.accuracy_m[rows],
-                grown=grown, workers=self.batch.workers,
+                self.batch.pack.zone.site_accuracy_m, grown=grown, workers=self.batch.workers,
             )  # fmt: skip
             firm[rows] = (test.holds(self.slivers.tested(moved, test)) == (verdict == TRUE))[rows]
         return firm
@@ -348,13 +347,7 @@ class OnLayer:
         out = np.full(len(self.shapes), "", dtype=object)
         rows = selection.kept[self.pairs.feature] & (self.pairs.overlap > 0.0)
         site, feature = self.pairs.site[rows], self.pairs.feature[rows]
-        starts = overlay.runs(site)
-        single = np.diff(starts) == 1
-        alone = starts[:-1][single]
-        out[site[alone]] = self.data.ids[feature[alone]]
-        for a, b in zip(starts[:-1][~single], starts[1:][~single], strict=True):
-            out[site[a]] = ";".join(self.data.ids[feature[a:b]])
-        return out
+        return joined_sorted(site, self.data.ids[feature], out)
 
     def _why_open(self, kept: Kept, rows: Bools) -> Texts:
         """Name features and columns that leave a test unknown."""
@@ -364,9 +357,9 @@ class OnLayer:
         ids = self.data.ids
         doubtful = kept.possible & (~kept.certain | self.data.adrift)
         touched: dict[int, list[str]] = {}
-        for site, feature in zip(self.pairs.site, self.pairs.feature, strict=True):
-            if rows[site] and doubtful[feature]:
-                touched.setdefault(int(site), []).append(f"{ids[feature]}.{kept.missing[feature]}")
+        asked = np.flatnonzero(rows[self.pairs.site] & doubtful[self.pairs.feature])
+        for site, feature in zip(self.pairs.site[asked], self.pairs.feature[asked], strict=True):
+            touched.setdefault(int(site), []).append(f"{ids[feature]}.{kept.missing[feature]}")
         lost = [f"{name}.geometry" for name in ids[kept.possible & self.data.unplaced]]
         every = [f"{ids[feature]}.{kept.missing[feature]}" for feature in np.flatnonzero(doubtful)]
         for site in np.flatnonzero(rows):

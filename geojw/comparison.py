@@ -16,8 +16,9 @@ from geojw.access_list import text_of
 from geojw.catalogue import Layer
 from geojw.errors import Fault, LayerError, PackError
 from geojw.geodesy import Floats
+from geojw.index import Bools, LayerIndex, Shapes
 from geojw.intake import Sites
-from geojw.overlay import Bools, LayerIndex, Shapes, overlap_pairs
+from geojw.overlay import overlap_pairs
 from geojw.quantity_rows import AREA_UNITS
 from geojw.screening import Screening
 from geojw.targets import Evaluation, evaluate

@@ -16,7 +16,8 @@ from geojw.answers import LayerData
 from geojw.catalogue import Filters, Layer
 from geojw.errors import Fault, LayerError
 from geojw.geodesy import planar_area_m2, read_crs
-from geojw.overlay import Bools, LayerIndex, Shapes, overlap_pairs
+from geojw.index import Bools, LayerIndex, Shapes
+from geojw.overlay import overlap_pairs
 from geojw.quantity_rows import AREA_UNITS, units_of
 from geojw.texts import say
 

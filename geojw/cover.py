@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from geojw.coverage import Coverage
 from geojw.geodesy import Floats, Geometries, densify
-from geojw.overlay import AREA, POINT, Bools, Coverage, Shapes, size_of
+from geojw.index import AREA, POINT, Bools, Shapes, size_of
 from geojw.pieces import Ints, subdivide
 from geojw.rasters import BLOCK, Raster, Window, blocks
 

@@ -19,14 +19,15 @@ from geojw.access_list import (
     match_sites,
     text_of,
 )  # fmt: skip
-from geojw.answers import Answer, Batch, LayerData, OnLayer, Texts, natural_measures
+from geojw.answers import Answer, Batch, LayerData, OnLayer, natural_measures
 from geojw.catalogue import Layer
 from geojw.geodesy import Floats
-from geojw.overlay import Bools
+from geojw.index import Bools
 from geojw.pieces import Ints
 from geojw.raster_answers import OnRaster
 from geojw.rasters import RasterData
-from geojw.texts import say
+from geojw.texts import say, template
+from geojw.wording import Texts, by_kind, figures, filled
 
 FINDINGS = (
     "site_id", "rule_id", "layer", "outcome", "effect", "measure", "value", "op", "limit", "margin", "certainty",
@@ -40,12 +41,8 @@ NUMBERS = frozenset({"value", "limit", "margin"})
 DECIMALS = {"overlap_m2": 4, "m2": 4, "overlap_share": 9, "cover_share": 9, "share": 9}
 """Written digits by measure or unit; 3 for all others."""
 
-_REMOVE = {
-    "overlap_m2": "remedy.remove_m2",
-    "overlap_m": "remedy.remove_m",
-    "overlap_point": "remedy.move_out",
-}
-
+WINDS = ("n", "ne", "e", "se", "s", "sw", "w", "nw", "any")
+"""Directions from the north by eighths, and none."""
 
 Columns = Mapping[str, np.ndarray[Any, Any]]
 """The columns of a table to be: one frame is made of a whole batch, for small frames cost more than their figures."""
@@ -163,7 +160,7 @@ class LayerFindings:
             shown, _ = match_sites(self.batch.attributes, {proof.key: (True,)}, self.batch.pack.zone.attributes)
             stricter = np.where(shown == FALSE, np.maximum(stricter, EFFECTS.index(proof.if_false)), stricter)
             open_ = shown == UNKNOWN
-            missing[open_] = [f"{old};{proof.key}" if old else proof.key for old in missing[open_]]
+            missing[open_] = by_kind(lambda old, key=proof.key: f"{old};{key}" if old else key, missing[open_])
         rank = np.where(stricter > 0, stricter, rule.rank)
         return np.array(EFFECTS, dtype=object)[rank], missing
 
@@ -179,21 +176,28 @@ class LayerFindings:
         out[outcome == "no_coverage"] = say("remedy.cover", lang, layer=title)
         if answer is None:
             return out
-        proofs = {proof.key: proof.says.in_(lang) for proof in rule.proofs}
-        for row in np.flatnonzero(outcome == "hit"):
-            parts = [self._change(rule, answer, int(row))] if rule.test.is_presence else []
-            parts += [say("remedy.exception", lang, key=self._named(key)) for key in _words(unshown[row])]
-            parts += [say("remedy.prove", lang, key=proofs[key], column=key) for key in _words(unproved[row])]
-            out[row] = say("format.join", lang).join(parts)
-        for row in np.flatnonzero(outcome == "not_evaluable"):
-            parts = [say("remedy.supply", lang, key=self._named(key)) for key in _words(asked[row])]
-            why = str(answer.why[row])
-            if why in ("dimension", "layer_kind"):
-                parts.append(say(f"remedy.{why}", lang))
-            elif why:
-                parts.append(say("remedy.complete", lang, layer=title, what=why))
-            out[row] = say("format.join", lang).join(parts)
+        hits, open_ = np.flatnonzero(outcome == "hit"), np.flatnonzero(outcome == "not_evaluable")
+        shown = by_kind(lambda *keys: self._to_show(rule, *keys), unshown[hits], unproved[hits])
+        out[hits] = self._changes(rule, answer, hits) + shown if rule.test.is_presence else _unled(shown, lang)
+        out[open_] = by_kind(lambda *what: self._to_complete(title, *what), asked[open_], answer.why[open_])
         return out
+
+    def _to_show(self, rule: Rule, unshown: str, unproved: str) -> str:
+        """Say what an applicant may still show, each led by the join of a list."""
+        lang, proofs = self.batch.lang, {proof.key: proof.says.in_(self.batch.lang) for proof in rule.proofs}
+        parts = [say("remedy.exception", lang, key=self._named(key)) for key in _words(unshown)]
+        parts += [say("remedy.prove", lang, key=proofs[key], column=key) for key in _words(unproved)]
+        return "".join(say("format.join", lang) + part for part in parts)
+
+    def _to_complete(self, title: str, asked: str, why: str) -> str:
+        """Say what would make a rule evaluable."""
+        lang = self.batch.lang
+        parts = [say("remedy.supply", lang, key=self._named(key)) for key in _words(asked)]
+        if why in ("dimension", "layer_kind"):
+            parts.append(say(f"remedy.{why}", lang))
+        elif why:
+            parts.append(say("remedy.complete", lang, layer=title, what=why))
+        return say("format.join", lang).join(parts)
 
     def _named(self, key: str) -> str:
         """Name an attribute as the zone does, with the column that an applicant fills in."""
@@ -204,18 +208,22 @@ class LayerFindings:
             else say("format.attribute", self.batch.lang, title=title.in_(self.batch.lang), key=key)
         )
 
-    def _change(self, rule: Rule, answer: Answer, row: int) -> str:
-        """Say how the site itself would have to change."""
+    def _changes(self, rule: Rule, answer: Answer, rows: Ints) -> Texts:
+        """Say how each of these sites itself would have to change."""
         lang, shapes = self.batch.lang, self.batch.shapes
         if answer.away is not None:
-            towards = say(f"compass.{_compass(*answer.away[row])}", lang)
-            distance = _figure(abs(answer.margin[row]))
-            return say("remedy.move", lang, distance=distance, towards=towards, feature=answer.features[row])
-        measure = ("overlap_point", "overlap_m", "overlap_m2")[int(shapes.dimension[row])]
-        value = answer.value[row] - rule.test.value
-        if rule.test.is_share:
-            value *= shapes.size[row]
-        return say(_REMOVE[measure], lang, value=_figure(value))
+            towards = np.array([say(f"compass.{wind}", lang) for wind in WINDS], dtype=object)
+            return filled(
+                template("remedy.move", lang), len(rows), distance=figures(np.abs(answer.margin[rows])),
+                towards=towards[_winds(answer.away[rows])], feature=answer.features[rows],
+            )  # fmt: skip
+        value = answer.value[rows] - rule.test.value
+        value = value * shapes.size[rows] if rule.test.is_share else value
+        out, texts = np.full(len(rows), "", dtype=object), figures(value)
+        for dimension, key in enumerate(("remedy.move_out", "remedy.remove_m", "remedy.remove_m2")):
+            some = np.flatnonzero(shapes.dimension[rows] == dimension)
+            out[some] = filled(template(key, lang), len(some), value=texts[some])
+        return out
 
     def _reasons(self, answer: Answer | None, outcome: Texts, asked: Texts) -> Texts:
         """Say why an outcome is unknown, in words for machines."""
@@ -223,20 +231,28 @@ class LayerFindings:
         out[outcome == "source_failed"] = f"layer:{self.name}"
         no_cells = self.row.kind == "raster"
         out[outcome == "no_coverage"] = f"{self.name}:no_data" if no_cells else f"coverage:{self.row.coverage}"
-        for row in np.flatnonzero(outcome == "not_evaluable"):
-            parts = [f"attribute:{key}" for key in _words(asked[row])]
-            if answer is not None and answer.why[row]:
-                parts.append(f"{self.name}:{answer.why[row]}")
-            out[row] = ";".join(parts)
+        rows = np.flatnonzero(outcome == "not_evaluable")
+        why = np.full(len(outcome), "", dtype=object) if answer is None else answer.why
+        out[rows] = by_kind(
+            lambda keys, what: ";".join([*(f"attribute:{key}" for key in _words(keys)), *([f"{self.name}:{what}"] * bool(what))]),
+            asked[rows], why[rows],
+        )  # fmt: skip
         return out
 
     def _claims(self, rule: Rule, outcome: Texts) -> Texts:
         """Give the attributes on which an exception rests, which nobody checked."""
         out = np.full(len(outcome), "", dtype=object)
-        columns = {key: self.batch.pack.attribute(key).column or key for key in sorted(rule.unless)}
-        for row in np.flatnonzero(outcome == "lifted"):
-            said = [f"{key}={text_of(self.batch.attributes[column].iloc[row])}" for key, column in columns.items()]
-            out[row] = say("claimed", self.batch.lang, pairs=", ".join(said))
+        rows = np.flatnonzero(outcome == "lifted")
+        if not rows.size:
+            return out
+        keys = sorted(rule.unless)
+        cells = [self.batch.attributes[self.batch.pack.attribute(key).column or key].to_numpy(object) for key in keys]
+
+        def claim(*values: object) -> str:
+            said = [f"{key}={text_of(value)}" for key, value in zip(keys, values, strict=True)]
+            return say("claimed", self.batch.lang, pairs=", ".join(said))
+
+        out[rows] = by_kind(claim, *(column[rows] for column in cells))
         return out
 
     def data_words(self, rule: Rule | None) -> str:
@@ -327,13 +343,13 @@ def _rounded(value: Floats, kind: Texts) -> Floats:
     return out + 0.0  # no minus before a nought
 
 
-def _figure(value: float) -> str:
-    """Write a figure for a sentence: three digits at least, never rounded to nothing."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+def _unled(texts: Texts, lang: str) -> Texts:
+    """Take the leading join from lists that begin with it."""
+    lead = say("format.join", lang)
+    return by_kind(lambda text: text.removeprefix(lead), texts)
 
 
-def _compass(dx: float, dy: float) -> str:
-    """Name a direction by eight winds; north is up in the analysis CRS."""
-    if dx == 0.0 and dy == 0.0:
-        return "any"
-    return ("n", "ne", "e", "se", "s", "sw", "w", "nw")[round(np.degrees(np.arctan2(dx, dy)) / 45.0) % 8]
+def _winds(away: Floats) -> Ints:
+    """Give the position in `WINDS` of each direction; north is up in the analysis CRS."""
+    eighth = np.rint(np.degrees(np.arctan2(away[:, 0], away[:, 1])) / 45.0).astype(np.int64) % 8
+    return np.where(np.any(away != 0.0, axis=1), eighth, len(WINDS) - 1)

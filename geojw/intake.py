@@ -23,7 +23,7 @@ from pyproj import CRS
 from geojw import access_list
 from geojw.errors import Fault, LayerError, SitesError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, densify, read_crs
-from geojw.overlay import AREA, LINE, Bools
+from geojw.index import AREA, LINE, Bools
 from geojw.pieces import Ints
 from geojw.screening import REJECTED
 

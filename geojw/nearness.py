@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
 
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
-from geojw.overlay import Selection, Shapes, grouped_union, in_threads, intersections, runs, size_of
+from geojw.index import AREA, Selection, Shapes, even_cuts, in_threads, runs, size_of
+from geojw.overlay import grouped_union, intersections
 from geojw.pieces import Ints
+
+if TYPE_CHECKING:
+    from geojw.grid import Grid
+
+PIECES_A_TILE = 4
+"""Pieces of a layer in each tile in which the whole layer is grown or shrunk, on average."""
 
 ARC_SEGMENTS = 16
 """Segments of a quarter circle where a layer is grown or shrunk by its accuracy."""
@@ -59,6 +67,8 @@ def nearest(shapes: Shapes, selection: Selection, analysis: AnalysisCRS, workers
     out = Nearest(np.full(n, np.inf), np.full(n, -1, dtype=np.int64), np.zeros((n, 2)))
     if selection.is_empty or not n:
         return out
+    if shapes.many:
+        return _compiled_nearest(out, shapes, selection, analysis, workers)
 
     def find(part: slice) -> None:
         rows = np.arange(part.start, part.stop)
@@ -71,8 +81,7 @@ def nearest(shapes: Shapes, selection: Selection, analysis: AnalysisCRS, workers
                 _keep_nearest(out, shapes.geometries[some], some, targets, analysis)
 
     selection.facets  # noqa: B018 - made here, not by two threads at once
-    cuts = np.linspace(0, n, min(8 * workers, n) + 1, dtype=int)
-    in_threads(find, [int(cut) for cut in cuts], workers)
+    in_threads(find, even_cuts(n, 8 * workers), workers)
     return out
 
 
@@ -92,15 +101,42 @@ def _keep_nearest(
     reach *= 1.0 + 2.0 * analysis.distortion(geometries)
     site, part = tree.query(geometries, predicate="dwithin", distance=reach + 1e-6)
     ends = shapely.get_coordinates(shapely.shortest_line(geometries[site], parts[part])).reshape(-1, 2, 2)
-    distance = np.zeros(len(site))
-    apart = np.any(ends[:, 0] != ends[:, 1], axis=1)
-    distance[apart] = analysis.distance_m(ends[apart, 0], ends[apart, 1])
-    feature = owner[part]
-    order = np.lexsort((feature, np.round(distance, 6), site))
-    first = order[runs(site[order])[:-1]]
-    rows = rows[site[first]]
+    _keep_first(out, rows[site], owner[part], ends[:, 0], ends[:, 1], analysis)
+
+
+def _compiled_nearest(
+    out: Nearest, shapes: Shapes, selection: Selection, analysis: AnalysisCRS, workers: int
+) -> Nearest:
+    """Find candidates by compiled code."""
+    from geojw.near import nearest_candidates  # noqa: PLC0415 - numba is loaded only where many sites are measured
+
+    with selection.layer.lock:
+        grid = selection.layer.grid
+    distortion = analysis.distortion(shapes.geometries)
+    for part in shapes.parts():
+        site, feature, start, end = nearest_candidates(part, grid, selection.kept, distortion[part.rows], workers)
+        begins = np.append(np.flatnonzero(np.diff(site, prepend=-1)), len(site))
+
+        def keep(some: slice) -> None:
+            mine = slice(begins[some.start], begins[some.stop])  # noqa: B023 - run before the loop goes on
+            _keep_first(out, site[mine], feature[mine], start[mine], end[mine], analysis)  # noqa: B023
+
+        in_threads(keep, even_cuts(len(begins) - 1, 4 * workers), workers)
+    return out
+
+
+def _keep_first(
+    out: Nearest, row: Ints, feature: Ints, start: Floats, end: Floats, analysis: AnalysisCRS
+) -> None:
+    """Measure candidates on the ellipsoid and write the nearest of each site, of equally near ones the first feature."""
+    distance = np.zeros(len(row))
+    apart = np.any(start != end, axis=1)
+    distance[apart] = analysis.distance_m(start[apart], end[apart])
+    order = np.lexsort((distance, feature, np.round(distance, 6), row))
+    first = order[runs(row[order])[:-1]]
+    rows = row[first]
     out.distance_m[rows], out.feature[rows] = distance[first], feature[first]
-    away = ends[first, 0] - ends[first, 1]
+    away = start[first] - end[first]
     length = np.hypot(away[:, 0], away[:, 1])
     out.away[rows] = away / np.where(length == 0.0, 1.0, length)[:, None]
 
@@ -127,14 +163,26 @@ def farthest_m(shapes: Shapes, area: shapely.Geometry, within_m: Floats, analysi
         where all of the area is that near, and infinite where that is not sure.
     """
     corners = shapely.points(shapely.get_coordinates(shapely.convex_hull(area)))
-    out = np.full(len(shapes), np.inf)
-    for row, shape in enumerate(shapes.geometries):
-        lines = shapely.get_coordinates(shapely.shortest_line(shape, corners)).reshape(-1, 2, 2)
-        corner_m = float(analysis.distance_m(lines[:, 0], lines[:, 1]).max())
-        if corner_m > within_m[row] or shapely.equals(shapely.convex_hull(shape), shape):
-            out[row] = corner_m
-        elif shapely.covers(shapely.buffer(shape, max(within_m[row], 0.0), quad_segs=256), area):
-            out[row] = corner_m  # the buffer lies within the true distance
+    corner_m = _farthest_corner_m(shapes.geometries, corners, analysis)
+    convex = shapely.equals(shapely.convex_hull(shapes.geometries), shapes.geometries)
+    out = np.where((corner_m > within_m) | convex, corner_m, np.inf)
+    rows = np.flatnonzero(np.isinf(out))
+    if rows.size:  # the buffer lies within the true distance
+        wide = shapely.buffer(shapes.geometries[rows], np.maximum(within_m[rows], 0.0), quad_segs=256)
+        held = rows[np.asarray(shapely.covers(wide, area), dtype=bool)]
+        out[held] = corner_m[held]
+    return np.asarray(out, dtype=float)
+
+
+def _farthest_corner_m(sites: Geometries, corners: Geometries, analysis: AnalysisCRS) -> Floats:
+    """Give the geodesic distance to the corner that is farthest from each site."""
+    planar = np.stack([shapely.distance(sites, corner) for corner in corners], axis=1)
+    # What is nearer in the plane by less than its distortion competes on the ellipsoid too.
+    reach = planar.max(axis=1) * (1.0 - 2.0 * analysis.distortion(sites, float(planar.max(initial=0.0)))) - 1e-6
+    site, corner = np.nonzero(planar >= reach[:, None])
+    lines = shapely.get_coordinates(shapely.shortest_line(sites[site], corners[corner])).reshape(-1, 2, 2)
+    out = np.zeros(len(sites))
+    np.maximum.at(out, site, analysis.distance_m(lines[:, 0], lines[:, 1]))
     return out
 
 
@@ -144,6 +192,7 @@ def moved_overlap(
     selection: Selection,
     accuracy_m: Floats,
     site_accuracy_m: Floats,
+    usual_m: float | None = None,
     *,
     grown: bool,
     workers: int = 1,
@@ -163,6 +212,8 @@ def moved_overlap(
         Of each feature of the layer, in m.
     site_accuracy_m
         Of each site, in m.
+    usual_m
+        The accuracy that most sites have: of many such sites, the union is moved once for all of them.
     grown
         Grown, the most that the overlap may be, or else shrunk, the least.
     workers
@@ -177,11 +228,13 @@ def moved_overlap(
     if selection.is_empty:
         return out
     reach = site_accuracy_m + float(accuracy_m[selection.kept].max())
-    chunks, _, tree = selection.edges
-    if not len(chunks):
-        return out
-    rows = np.unique(tree.query(shapes.geometries, predicate="dwithin", distance=reach)[0])
-    rows = rows[(reach[rows] > 0.0) & ((overlap[rows] < shapes.size[rows]) if grown else (overlap[rows] > 0.0))]
+    open_ = (reach > 0.0) & ((overlap < shapes.size) if grown else (overlap > 0.0))
+    if shapes.many and usual_m is not None and (usual := np.flatnonzero(open_ & (site_accuracy_m == usual_m))).size:
+        grid = _moved_grid(selection, accuracy_m, usual_m, grown=grown, workers=workers)
+        out[usual] = _within(shapes.take(usual), grid, workers)
+        open_[usual] = np.isnan(out[usual])
+    rows = _near_edges(shapes, selection, reach, np.flatnonzero(open_))
+    out[rows] = overlap[rows]
 
     def measure(part: slice) -> None:
         mine = rows[part]
@@ -190,9 +243,70 @@ def moved_overlap(
         )
         out[mine] = size_of(intersections(shapes.geometries[mine], moved)[0], shapes.dimension[mine])
 
-    cuts = np.linspace(0, len(rows), min(8 * workers, len(rows)) + 1, dtype=int)
-    in_threads(measure, [int(cut) for cut in cuts], workers)
-    return np.maximum(out, overlap) if grown else np.minimum(out, overlap)
+    in_threads(measure, even_cuts(len(rows), 8 * workers), workers)
+    out = np.where(np.isnan(out) & ~np.isnan(overlap), overlap, out)  # far from every edge
+    return np.asarray(np.maximum(out, overlap) if grown else np.minimum(out, overlap), dtype=float)
+
+
+def _near_edges(shapes: Shapes, selection: Selection, reach_m: Floats, rows: Ints) -> Ints:
+    """Give those of the rows that lie within reach of a kept edge: no other overlap can change."""
+    if not rows.size:
+        return rows
+    chunks, _, tree = selection.edges
+    if not len(chunks):
+        return rows[:0]
+    near = tree.query(shapes.geometries[rows], predicate="dwithin", distance=reach_m[rows])
+    return np.asarray(rows[np.unique(near[0])], dtype=np.int64)
+
+
+def _within(shapes: Shapes, grid: Grid, workers: int) -> Floats:
+    """Measure what many sites share with the features of a grid together; NaN where compiled code leaves it open."""
+    from geojw.shares import shared  # noqa: PLC0415 - numba is loaded only where many sites are measured
+
+    out = np.full(len(shapes), np.nan)
+    for part in shapes.parts():
+        if part.is_of_one_piece:
+            site, _, size = shared(part, grid, workers)
+            out[part.rows] = np.bincount(site, size, minlength=len(shapes))[part.rows]
+    return out
+
+
+def _moved_grid(
+    selection: Selection, accuracy_m: Floats, site_accuracy_m: float, *, grown: bool, workers: int
+) -> Grid:
+    """Give the whole kept union grown or shrunk, made once, as the edges of its tiles."""
+    from geojw.grid import grid_of  # noqa: PLC0415 - numba is loaded only where many sites are measured
+
+    with selection.layer.lock:
+        key = (grown, site_accuracy_m)
+        if key not in selection.moved:
+            tiles = _tiles(selection, site_accuracy_m + float(accuracy_m[selection.kept].max()))
+            moved: list[Geometries] = [np.zeros(0, dtype=object)] * len(tiles)
+            at = np.full(len(tiles), site_accuracy_m)
+
+            def move(part: slice) -> None:
+                reach = at[part] + float(accuracy_m[selection.kept].max())
+                union = _moved_union(tiles[part], reach, selection, accuracy_m, at[part], grown=grown)
+                pieces, owner = shapely.get_parts(intersections(tiles[part], union)[0], return_index=True)
+                areal = shapely.get_dimensions(pieces) == AREA
+                moved[part.start] = np.asarray(pieces[areal], dtype=object)
+
+            selection.tree  # noqa: B018 - made here, not by two threads at once
+            in_threads(move, even_cuts(len(tiles), 8 * workers), workers)
+            selection.moved[key] = grid_of(np.concatenate(moved))
+        return selection.moved[key]
+
+
+def _tiles(selection: Selection, reach_m: float) -> Geometries:
+    """Cut the extent of what is kept, with its reach, into boxes of a few pieces each; give those that hold some."""
+    x0, y0, x1, y1 = shapely.total_bounds(selection.pieces) + np.array([-reach_m, -reach_m, reach_m, reach_m])
+    number = int(np.ceil(np.sqrt(len(selection.pieces) / PIECES_A_TILE)))
+    x, y = np.linspace(x0, x1, number + 1), np.linspace(y0, y1, number + 1)
+    boxes = shapely.box(
+        np.tile(x[:-1], number), np.repeat(y[:-1], number), np.tile(x[1:], number), np.repeat(y[1:], number)
+    )
+    some = np.unique(selection.tree.query(boxes, predicate="dwithin", distance=reach_m)[0])
+    return np.asarray(boxes[some], dtype=object)
 
 
 def _moved_union(

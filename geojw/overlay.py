@@ -1,84 +1,42 @@
 """
-Floor 3: measure sites against one layer. No opinions: areas, lengths and distances, and what was hard to get.
+Floor 4: measure what sites share with one layer. No opinions: areas and lengths, and what was hard to get.
 
-A layer is cut once into pieces of at most `MAX_VERTICES` vertices under one tree. A site that lies inside one piece
-needs no intersection at all; for the others only the pieces that it touches are intersected, and their areas
-are summed in a fixed order, so that batches and threads change no result.
+Few sites are intersected with the layer's pieces by GEOS: a site inside one piece needs no intersection at all, for the
+others only the pieces that it touches. Many are measured by compiled code without any shape (`shares`). Both sum
+in a fixed order, so that batches and threads change no result.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import pairwise
-from threading import RLock
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import geopandas as gpd
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from geojw.geodesy import Floats, Geometries
-from geojw.pieces import Ints, chunked, subdivide
+from geojw.index import (
+    AREA,
+    LINE,
+    POINT,
+    Bools,
+    LayerIndex,
+    Selection,
+    Shapes,
+    default_workers,
+    in_threads,
+    runs,
+    size_of,
+)
+from geojw.pieces import Ints, chunked
 
 SNAP_M = 1e-3
 EDGE_M = 1e-6
 CROSSING_M = 1e-5
 """A line that crosses an edge is within `EDGE_M` of it for about that length; only longer stretches run along it."""
 
-FACET_EDGES = 4
-"""Edges of a chunk of outline to which distances are taken: GEOS compares every edge of a candidate with the site."""
-
-AREA, LINE, POINT = 2, 1, 0
-"""Dimensions of sites and features."""
-
 NOISE_M2 = 1e-6
 """Two features of a layer overlap if they share more than this; below it is rounding of the pieces' cut edges."""
-
-Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Shapes:
-    """
-    Sites as the engine sees them, in the analysis CRS.
-
-    Parameters
-    ----------
-    geometries
-        Polygons, lines and points, valid.
-    dimension
-        2, 1 or 0 for each.
-    size
-        Area in m², length in m, or 1.
-    """
-
-    geometries: Geometries
-    dimension: Ints
-    size: Floats
-
-    @classmethod
-    def of(cls, geometries: Geometries) -> Shapes:
-        """Take geometries in the analysis CRS."""
-        dimension = np.asarray(shapely.get_dimensions(geometries), dtype=np.int64)
-        return cls(geometries, dimension, size_of(geometries, dimension))
-
-    def take(self, rows: Ints) -> Shapes:
-        """Give some of them."""
-        return Shapes(self.geometries[rows], self.dimension[rows], self.size[rows])
-
-    def __len__(self) -> int:
-        return len(self.geometries)
-
-
-def size_of(geometries: Geometries, dimension: Ints) -> Floats:
-    """Area in m² of what should be polygons, length in m of lines, 1 for points that are there."""
-    area, length = shapely.area(geometries), shapely.length(geometries)
-    there = (~shapely.is_empty(geometries)).astype(float)
-    return np.asarray(np.select([dimension == AREA, dimension == LINE], [area, length], there), dtype=float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,166 +62,11 @@ class Pairs:
     touch: Bools
     notes: tuple[tuple[int, int, str], ...] = ()
 
-
-class LayerIndex:
-    """
-    One vector layer, cut and indexed.
-
-    Parameters
-    ----------
-    features
-        In the analysis CRS, valid, index = feature id, sorted by it; other columns are the attributes.
-    kind
-        ``polygon``, ``line`` or ``point``.
-    """
-
-    def __init__(self, features: gpd.GeoDataFrame, kind: str) -> None:
-        self.features = features
-        self.kind = kind
-        self.geometries: Geometries = np.asarray(features.geometry.values, dtype=object)
-        self.pieces, self.owner = subdivide(self.geometries)
-        # A prepared geometry used by two callers at once crashes the process.
-        self.lock = RLock()
-        self._selections: dict[bytes, Selection] = {}
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def select(self, kept: Bools) -> Selection:
-        """Give the selection of some features, indexed once."""
-        with self.lock:
-            key = kept.tobytes()
-            if key not in self._selections:
-                self._selections[key] = Selection(self, kept)
-            return self._selections[key]
-
-    @cached_property
-    def everything(self) -> Selection:
-        """All features."""
-        return self.select(np.ones(len(self), dtype=bool))
-
-    @cached_property
-    def component(self) -> Ints:
-        """For each feature, the group of features that overlap each other directly or through others."""
-        parent = np.arange(len(self))
-
-        def root(i: int) -> int:
-            while parent[i] != i:
-                parent[i] = parent[parent[i]]
-                i = parent[i]
-            return i
-
-        a, b = self.everything.tree.query(self.pieces, predicate="intersects")
-        rows = self.owner[a] < self.owner[b]
-        a, b = a[rows], b[rows]
-        rows = ~np.asarray(shapely.touches(self.pieces[a], self.pieces[b]), dtype=bool)
-        a, b = a[rows], b[rows]
-        shapes, _ = intersections(self.pieces[a], self.pieces[b])
-        rows = ~(shapely.area(shapes) <= NOISE_M2)  # a pair that could not be measured counts as overlapping
-        for i, j in zip(self.owner[a[rows]], self.owner[b[rows]], strict=True):
-            low, high = sorted((root(int(i)), root(int(j))))
-            parent[high] = low
-        return np.array([root(i) for i in range(len(self))], dtype=np.int64)
-
-
-@dataclass(eq=False)
-class Selection:
-    """
-    Some features of a layer: what a rule's `where` keeps.
-
-    Parameters
-    ----------
-    layer
-        The layer.
-    kept
-        For each feature, whether it counts.
-    """
-
-    layer: LayerIndex
-    kept: Bools
-    pieces: Geometries = field(init=False)
-    owner: Ints = field(init=False)
-    tree: shapely.STRtree = field(init=False)
-
-    def __post_init__(self) -> None:
-        rows = self.kept[self.layer.owner]
-        self.pieces, self.owner = self.layer.pieces[rows], self.layer.owner[rows]
-        self.tree = _tree(self.pieces)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is kept."""
-        return not bool(self.kept.any())
-
-    @cached_property
-    def edges(self) -> tuple[Geometries, Ints, shapely.STRtree]:
-        """The features' own outlines (not the cuts between pieces) in short chunks, their owners, their tree."""
-        kept = np.flatnonzero(self.kept)
-        chunks, owner = chunked(shapely.boundary(self.layer.geometries[kept]))
-        return chunks, kept[owner], _tree(chunks)
-
-    @cached_property
-    def facets(self) -> tuple[Geometries, Ints, shapely.STRtree]:
-        """What sites outside are distant from: outlines and lines in very short chunks, or points; owners; tree."""
-        kept = np.flatnonzero(self.kept)
-        shapes = self.layer.geometries[kept]
-        if self.layer.kind == "point":
-            parts, owner = shapely.get_parts(shapes, return_index=True)
-        else:
-            lines = shapely.boundary(shapes) if self.layer.kind == "polygon" else shapes
-            parts, owner = chunked(lines, FACET_EDGES)
-        return parts, kept[owner], _tree(parts)
-
-    @cached_property
-    def union(self) -> shapely.Geometry:
-        """The union of the unsplit features."""
-        return shapely.union_all(self.layer.geometries[self.kept])
-
-    @cached_property
-    def outline(self) -> shapely.STRtree:
-        """The outline of the union, in short chunks, as a tree; made once, for coverages and the depth of points."""
-        return _tree(chunked(np.array([shapely.boundary(self.union)], dtype=object))[0])
-
-
-def _tree(geometries: Geometries) -> shapely.STRtree:
-    tree = shapely.STRtree(geometries)
-    tree.query(shapely.box(0.0, 0.0, 0.0, 0.0))  # the first query builds it; two threads must not
-    return tree
-
-
-# ---------------------------------------------------------------------------------------------- overlap
-
-
-def runs(*keys: Ints) -> Ints:
-    """
-    Give where the runs of equal keys begin, and the end.
-
-    Examples
-    --------
-    >>> runs(np.array([3, 3, 7])).tolist(), runs(np.array([], dtype=int)).tolist()
-    ([0, 2, 3], [0])
-    """
-    if not len(keys[0]):
-        return np.zeros(1, dtype=np.int64)
-    change = np.any([np.diff(key) != 0 for key in keys], axis=0)
-    return np.concatenate([[0], np.flatnonzero(change) + 1, [len(keys[0])]]).astype(np.int64)
-
-
-def in_threads(work: Callable[[slice], None], cuts: Sequence[int], workers: int) -> None:
-    """Run `work` on the slices between the cuts; results must not depend on which thread does what."""
-    slices = [slice(a, b) for a, b in pairwise(cuts) if b > a]
-    if workers <= 1 or len(slices) <= 1:
-        for part in slices:
-            work(part)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        for future in [pool.submit(work, part) for part in slices]:
-            future.result()
-
-
-def default_workers() -> int:
-    """Give the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    @classmethod
+    def none(cls) -> Pairs:
+        """No pair at all."""
+        nothing = np.zeros(0, dtype=np.int64)
+        return cls(nothing, nothing, np.zeros(0), np.zeros(0, dtype=bool))
 
 
 def overlap_pairs(shapes: Shapes, layer: LayerIndex, workers: int = 1) -> Pairs:
@@ -284,6 +87,11 @@ def overlap_pairs(shapes: Shapes, layer: LayerIndex, workers: int = 1) -> Pairs:
     Pairs
         Only pairs that share an interior: touching is not overlapping.
     """
+    return _compiled_pairs(shapes, layer, workers) if shapes.many else _few_pairs(shapes, layer, workers)
+
+
+def _few_pairs(shapes: Shapes, layer: LayerIndex, workers: int) -> Pairs:
+    """Measure by GEOS, piece by piece."""
     with layer.lock:
         site, piece = layer.everything.tree.query(shapes.geometries)
         order = np.lexsort((site, piece))
@@ -297,6 +105,56 @@ def overlap_pairs(shapes: Shapes, layer: LayerIndex, workers: int = 1) -> Pairs:
 
         in_threads(measure, _piece_cuts(piece, workers), workers)
     return _per_feature(shapes, layer, site, piece, overlap, tuple(sorted(notes)))
+
+
+def _compiled_pairs(shapes: Shapes, layer: LayerIndex, workers: int) -> Pairs:
+    """Measure by compiled code, and by GEOS the few pairs that it leaves open."""
+    from geojw.shares import shared  # noqa: PLC0415 - numba is loaded only where many sites are measured
+
+    with layer.lock:
+        grid = layer.grid
+    found = [Pairs.none()]
+    for part in shapes.parts():
+        if not part.is_of_one_piece:
+            some = _few_pairs(shapes.take(part.rows), layer, workers)
+            notes = tuple((int(part.rows[site]), feature, what) for site, feature, what in some.notes)
+            found.append(replace(some, site=part.rows[some.site], notes=notes))
+            continue
+        site, feature, size = shared(part, grid, workers)
+        touch, hard = np.zeros(len(site), dtype=bool), []
+        for pair in np.flatnonzero(np.isnan(size)):
+            shape, polygon = shapes.geometries[site[pair]], layer.geometries[feature[pair]]
+            size[pair], touch[pair], what = _whole_pair(shape, polygon)
+            hard += [(int(site[pair]), int(feature[pair]), what)] if what else []
+        there = ~(size <= 0.0) | touch
+        found.append(Pairs(site[there], feature[there], size[there], touch[there], tuple(hard)))
+    return _joined(found)
+
+
+def _joined(found: Sequence[Pairs]) -> Pairs:
+    """Put the pairs of several measurements in order."""
+    site, feature, overlap, touch = (
+        np.concatenate([getattr(part, name) for part in found]) for name in ("site", "feature", "overlap", "touch")
+    )
+    order = np.lexsort((feature, site))
+    notes = tuple(sorted(note for part in found for note in part.notes))
+    return Pairs(site[order], feature[order], overlap[order], touch[order], notes)
+
+
+def _whole_pair(shape: shapely.Geometry, polygon: shapely.Geometry) -> tuple[float, bool, str]:
+    """Measure one site on one unsplit feature: size inside, whether it touches the edge, what was hard."""
+    shared, hard = intersections(np.array([shape], dtype=object), np.array([polygon], dtype=object))
+    if shared[0] is None:
+        return np.nan, False, hard[0][1]
+    closed, what = _size(shared[0], shape), hard[0][1] if hard else ""
+    if shapely.get_dimensions(shape) == AREA:
+        return min(closed, float(shapely.area(shape))), False, what
+    return *_interior(shape, polygon, closed, _edges_near(shape, polygon)), what
+
+
+def _edges_near(shape: shapely.Geometry, polygon: shapely.Geometry) -> Geometries:
+    chunks, _ = chunked(np.array([shapely.boundary(polygon)], dtype=object))
+    return np.asarray(chunks[shapely.dwithin(chunks, shape, EDGE_M)], dtype=object)
 
 
 def _piece_cuts(piece: Ints, workers: int) -> list[int]:
@@ -338,16 +196,20 @@ def _shared(
     return inside, rest, *intersections(sites[rest], others[rest])
 
 
-def shared_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: int = 1) -> Geometries:
+def shared_shapes(
+    shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex, workers: int = 1
+) -> Geometries:
     """
     Build the shapes that sites share with features, pair by pair.
 
     Parameters
     ----------
-    sites
-        In the analysis CRS.
+    shapes
+        The sites, one a pair.
     feature
         Position of a feature for each.
+    size
+        What they share: m², m, or 1.
     layer
         A polygon layer.
     workers
@@ -358,6 +220,20 @@ def shared_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: 
     ndarray
         A geometry a pair.
     """
+    out = np.full(len(shapes), None, dtype=object)
+    if shapes.many:
+        from geojw.outlines import traced  # noqa: PLC0415 - numba is loaded only where many sites are measured
+
+        for part in shapes.parts():
+            if part.dimension == AREA:
+                out[part.rows], _ = traced(part, feature[part.rows], size[part.rows], layer.grid, workers)
+    rows = np.flatnonzero(shapely.is_missing(out))
+    out[rows] = _intersected_shapes(shapes.geometries[rows], feature[rows], layer, workers)
+    return out
+
+
+def _intersected_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: int) -> Geometries:
+    """Build them by GEOS, piece by piece."""
     with layer.lock:
         row, piece = layer.everything.tree.query(sites)
         mine = layer.owner[piece] == feature[row]
@@ -513,8 +389,7 @@ def interior_size(shape: shapely.Geometry, polygon: shapely.Geometry) -> float:
     closed = _size(shapely.intersection(shape, polygon), shape)
     if shapely.get_dimensions(shape) == AREA or closed == 0.0:
         return closed
-    chunks, _ = chunked(np.array([shapely.boundary(polygon)], dtype=object))
-    return _interior(shape, polygon, closed, chunks[shapely.dwithin(chunks, shape, EDGE_M)])[0]
+    return _interior(shape, polygon, closed, _edges_near(shape, polygon))[0]
 
 
 def union_overlap(shapes: Shapes, pairs: Pairs, selection: Selection) -> Floats:
@@ -543,17 +418,76 @@ def union_overlap(shapes: Shapes, pairs: Pairs, selection: Selection) -> Floats:
     total = np.bincount(site, overlap, minlength=n)
     several = np.bincount(site, minlength=n) > 1
     # A line along the common edge of two features is inside their union; overlapping ones must not count twice.
-    again = several & (shapes.dimension < AREA)
+    again = several & (shapes.dimension == LINE)
     again[pairs.site[kept & pairs.touch]] = True
     if np.any(several & (shapes.dimension == AREA)):
-        component = selection.layer.component[feature]
+        component = components(selection.layer, many=shapes.many)[feature]
         order = np.lexsort((component, site))
         same = (np.diff(site[order]) == 0) & (np.diff(component[order]) == 0)
         again[site[order][1:][same]] = True
-    again &= ~np.isnan(total)
-    for row in np.flatnonzero(again):
-        total[row] = interior_size(shapes.geometries[row], _local_union(shapes, int(row), selection))
+    rows = np.flatnonzero(again & ~np.isnan(total))
+    total[rows] = _with_union(shapes, rows, selection)
     return np.minimum(total, shapes.size)
+
+
+def _with_union(shapes: Shapes, rows: Ints, selection: Selection) -> Floats:
+    """Measure some sites on the union itself, where the sum over the features would not do."""
+    out = np.full(len(rows), np.nan)
+    if shapes.many:
+        from geojw.shares import shared  # noqa: PLC0415 - numba is loaded only where many sites are measured
+
+        for part in shapes.take(rows).parts():
+            if part.dimension != POINT:
+                site, _, size = shared(part, selection.dissolved)
+                out[part.rows] = np.bincount(site, size, minlength=len(rows))[part.rows]
+    for at in np.flatnonzero(np.isnan(out)):
+        row = int(rows[at])
+        out[at] = interior_size(shapes.geometries[row], _local_union(shapes, row, selection))
+    return out
+
+
+def components(layer: LayerIndex, *, many: bool) -> Ints:
+    """Give for each feature the group of features that overlap each other, directly or through others."""
+    with layer.lock:
+        if layer.component is None:
+            layer.component = _components(layer, many=many)
+        return layer.component
+
+
+def _components(layer: LayerIndex, *, many: bool) -> Ints:
+    one, other = _overlapping_many(layer) if many else _overlapping_few(layer)
+    parent = np.arange(len(layer))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for i, j in zip(one, other, strict=True):
+        low, high = sorted((root(int(i)), root(int(j))))
+        parent[high] = low
+    return np.array([root(i) for i in range(len(layer))], dtype=np.int64)
+
+
+def _overlapping_many(layer: LayerIndex) -> tuple[Ints, Ints]:
+    """Find the pairs of features that overlap; a pair that could not be measured counts."""
+    pairs = overlap_pairs(Shapes.of(layer.geometries, many=True), layer)
+    rows = (pairs.site < pairs.feature) & ~(pairs.overlap <= NOISE_M2)
+    return pairs.site[rows], pairs.feature[rows]
+
+
+def _overlapping_few(layer: LayerIndex) -> tuple[Ints, Ints]:
+    """Find the same by GEOS, piece by piece."""
+    pieces, owner = layer.pieces, layer.owner
+    a, b = layer.everything.tree.query(pieces, predicate="intersects")
+    rows = owner[a] < owner[b]
+    a, b = a[rows], b[rows]
+    rows = ~np.asarray(shapely.touches(pieces[a], pieces[b]), dtype=bool)
+    a, b = a[rows], b[rows]
+    shapes, _ = intersections(pieces[a], pieces[b])
+    rows = ~(shapely.area(shapes) <= NOISE_M2)
+    return owner[a[rows]], owner[b[rows]]
 
 
 def _local_union(shapes: Shapes, row: int, selection: Selection) -> shapely.Geometry:
@@ -568,67 +502,3 @@ def exact_overlap(shape: shapely.Geometry, selection: Selection) -> float:
     """Measure one site on the unsplit features: what decides where a result lies at its limit."""
     near = np.unique(selection.owner[selection.tree.query(shape, predicate="dwithin", distance=EDGE_M)])
     return interior_size(shape, shapely.union_all(selection.layer.geometries[near])) if near.size else 0.0
-
-
-# ---------------------------------------------------------------------------------------------- coverage
-
-
-@dataclass(frozen=True, eq=False)
-class Coverage:
-    """
-    Where a layer is authoritative.
-
-    Parameters
-    ----------
-    inside
-        The coverage polygons; None is everywhere.
-    holes
-        Envelopes of features that could not be trusted: not covered, whatever the polygons say.
-    """
-
-    inside: Selection | None
-    holes: Geometries
-
-    def outside(self, shapes: Shapes, workers: int = 1) -> Floats:
-        """Measure how much of each site is not covered: m², m, or 1."""
-        out = np.zeros(len(shapes))
-        if self.inside is not None:
-            out = shapes.size - self._covered(shapes, self.inside, workers)
-            out[out < NOISE_M2] = 0.0
-        if len(self.holes):
-            site, hole = shapely.STRtree(self.holes).query(shapes.geometries, predicate="intersects")
-            shared = shapely.intersection(shapes.geometries[site], self.holes[hole])
-            lost = size_of(np.asarray(shared, dtype=object), shapes.dimension[site])
-            out = np.minimum(out + np.bincount(site, lost, minlength=len(shapes)), shapes.size)
-        return out
-
-    @staticmethod
-    def _covered(shapes: Shapes, inside: Selection, workers: int) -> Floats:
-        covered = union_overlap(shapes, overlap_pairs(shapes, inside.layer, workers), inside)
-        # A coverage holds its own edge, unlike a layer, whose touched edge is no overlap; and every point of a site.
-        for row in np.flatnonzero((shapes.dimension == LINE) & (covered < shapes.size)):
-            covered[row] = shapely.length(shapely.intersection(shapes.geometries[row], inside.union))
-        points = np.flatnonzero(shapes.dimension == POINT)
-        covered[points] = shapely.covers(inside.union, shapes.geometries[points])
-        return covered
-
-    def outside_widened(self, shapes: Shapes, by_m: float, workers: int = 1) -> tuple[Floats, Floats]:
-        """Measure how much of each site, widened by `by_m`, is not covered, in m², and how large it is."""
-        if self.inside is None and not len(self.holes):
-            return np.zeros(len(shapes)), np.ones(len(shapes))
-        safe = np.zeros(len(shapes), dtype=bool)
-        if self.inside is not None:
-            tree = self.inside.outline
-            near = np.unique(tree.query(shapes.geometries, predicate="dwithin", distance=by_m * 1.0001)[0])
-            safe = self.outside(shapes, workers) == 0.0
-            safe[near] = False
-        if len(self.holes):
-            holes = shapely.STRtree(self.holes).query(shapes.geometries, predicate="dwithin", distance=by_m * 1.0001)
-            safe |= self.inside is None
-            safe[np.unique(holes[0])] = False
-        out, size = np.zeros(len(shapes)), np.ones(len(shapes))
-        rows = np.flatnonzero(~safe)
-        if rows.size:
-            wide = Shapes.of(shapely.buffer(shapes.geometries[rows], by_m, quad_segs=64))
-            out[rows], size[rows] = self.outside(wide, workers), wide.size
-        return out, size

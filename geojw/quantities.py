@@ -17,7 +17,7 @@ from geojw.catalogue import Reported, Target
 from geojw.counted import NOTHING, ByDivision, Counted, Outline, Quantity, matched, worst_share
 from geojw.errors import Fault, LayerError
 from geojw.geodesy import Floats
-from geojw.overlay import Shapes
+from geojw.index import Shapes
 from geojw.quantity_rows import units_of
 from geojw.rasters import RasterData
 from geojw.screening import Source

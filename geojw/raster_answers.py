@@ -12,7 +12,7 @@ from geojw.access_list import FALSE, TRUE, Rule, Test
 from geojw.answers import Answer, Batch
 from geojw.catalogue import Layer
 from geojw.geodesy import Floats
-from geojw.overlay import POINT, Bools, Shapes
+from geojw.index import POINT, Bools, Shapes
 from geojw.pieces import Ints
 from geojw.rasters import RasterData
 from geojw.slivers import Slivers

@@ -15,9 +15,9 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from geojw.coverage import Coverage
 from geojw.errors import CRSError, Fault, LayerError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, read_crs
-from geojw.overlay import Coverage
 from geojw.pieces import Ints
 
 BLOCK = 1024

@@ -26,6 +26,7 @@ from geojw.answers import LayerData
 from geojw.findings import FINDINGS, OVERLAPS
 from geojw.folder import ResultFolder
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
+from geojw.index import Shapes, default_workers
 from geojw.screening import REJECTED, VERDICTS, Screening
 
 Format = Literal["csv", "parquet"]
@@ -122,7 +123,7 @@ class Output(ResultFolder):
         self._write_shapes("sites", verdicts, self.analysis.to_geographic(np.asarray(shown.values, dtype=object)))
         rows = screening.overlaps[screening.overlaps["site_id"].isin(verdicts["site_id"])]
         rows = rows[rows["overlap_share"].notna()].reset_index(drop=True)
-        shapes = overlap_shapes(rows, screening.sites, layers)
+        shapes = overlap_shapes(rows, screening.sites, layers, many=screening.many)
         self._write_shapes("overlaps", rows, self.analysis.to_geographic(shapes))
 
     def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: Geometries) -> None:
@@ -177,18 +178,22 @@ def _word(value: object) -> str:
     return "" if value is None or value is pd.NA or value != value else str(value)  # noqa: PLR0124 - NaN
 
 
-def overlap_shapes(rows: pd.DataFrame, sites: gpd.GeoDataFrame, layers: Mapping[str, LayerData]) -> Geometries:
+def overlap_shapes(
+    rows: pd.DataFrame, sites: gpd.GeoDataFrame, layers: Mapping[str, LayerData], *, many: bool = False
+) -> Geometries:
     """
     Build the shapes that sites share with features, only now that they are to be shown.
 
     Parameters
     ----------
     rows
-        site_id, layer, feature_id.
+        site_id, layer, feature_id, overlap_m2.
     sites
         In the analysis CRS, index = site id.
     layers
         The layers that were measured.
+    many
+        Whether the sites were measured by compiled code.
 
     Returns
     -------
@@ -196,12 +201,14 @@ def overlap_shapes(rows: pd.DataFrame, sites: gpd.GeoDataFrame, layers: Mapping[
         In the analysis CRS, a geometry a row.
     """
     out = np.full(len(rows), shapely.Polygon(), dtype=object)
+    shapes = Shapes.of(np.asarray(sites.geometry.values, dtype=object), many=many)
+    place = sites.index.get_indexer(rows["site_id"])
     for name, group in rows.groupby("layer", sort=True):
         index = layers[str(name)].index
         features = index.features.index.get_indexer(group["feature_id"])
-        geometries = np.asarray(sites.geometry.loc[group["site_id"]].values, dtype=object)
-        shared = overlay.shared_shapes(geometries, features, index, overlay.default_workers())
-        out[group.index.to_numpy()] = shared
+        at = group.index.to_numpy()
+        area_m2 = group["overlap_m2"].to_numpy(dtype=float)
+        out[at] = overlay.shared_shapes(shapes.take(place[at]), features, area_m2, index, default_workers())
     return out
 
 

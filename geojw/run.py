@@ -232,7 +232,7 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
             placed = place(sites, zone.analysis, zone.pack.site_columns)
             part = screening.screen(
                 placed.frame, zone, on=options.day, lang=options.lang, workers=options.workers,
-                batch=options.batch, rejected=placed.rejected,
+                batch=options.batch, many=summary.read >= screening.MANY, rejected=placed.rejected,
             )  # fmt: skip
             summary.add(part, placed.remarks)
             only = summary.large and not options.all_geometry

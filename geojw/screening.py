@@ -14,17 +14,18 @@ import pandas as pd
 import shapely
 
 from geojw.access_list import EFFECTS, Rule, listed, text_of
-from geojw.answers import Batch, BeyondError, LayerData, OnLayer, Texts, site_accuracy_m
+from geojw.answers import Batch, BeyondError, LayerData, OnLayer, site_accuracy_m
 from geojw.catalogue import Layer
 from geojw.errors import CRSError, Fault, LayerError
 from geojw.findings import FINDINGS, OVERLAPS, Columns, LayerFindings
 from geojw.geodesy import AnalysisCRS, planar_area_m2, read_crs
-from geojw.overlay import AREA, LINE, Bools, Shapes, default_workers
+from geojw.index import AREA, LINE, Bools, Shapes, default_workers
 from geojw.pack import Pack
 from geojw.pieces import Ints
 from geojw.quantity_rows import AREA_UNITS
 from geojw.rasters import RasterData
 from geojw.texts import say
+from geojw.wording import Texts, joined
 
 UNKNOWN_OUTCOMES = ("no_coverage", "source_failed", "not_evaluable")
 BATCH = 20_000
@@ -35,6 +36,9 @@ VERDICTS = (
 REJECTED = ("source", "row", "site_id", "reason")
 NEAR_M = 1_000.0
 """How much farther than the largest limit a large layer is read at first."""
+
+MANY = 2_000
+"""From so many sites in a run on, loading compiled code pays."""
 
 FEW_SITES = 1_000
 """Up to so many sites, a large layer is read only around them."""
@@ -77,6 +81,8 @@ class Screening:
         The day whose rules count.
     sites
         The sites as screened, in the analysis CRS.
+    many
+        Whether they were measured by compiled code.
     """
 
     verdicts: pd.DataFrame
@@ -87,6 +93,7 @@ class Screening:
     notes: tuple[tuple[str, str, str, str], ...]
     day: date
     sites: gpd.GeoDataFrame
+    many: bool = False
 
 
 def screen(
@@ -97,6 +104,7 @@ def screen(
     lang: str = "zh",
     workers: int | None = None,
     batch: int = BATCH,
+    many: bool | None = None,
     rejected: pd.DataFrame | None = None,
 ) -> Screening:
     """
@@ -116,6 +124,9 @@ def screen(
         Threads; by default the cores. Changes no result.
     batch
         Sites measured at a time; bounds memory, changes no result.
+    many
+        Whether these sites are part of so many that compiled code pays for its loading; by default from `MANY` on.
+        Figures are the same to 1e-6 m².
     rejected
         Rows that intake refused, each with the `Fault` that is its reason, to be told and handed on.
 
@@ -134,8 +145,9 @@ def screen(
     if not sites.index.is_unique:
         raise CRSError([Fault("sites_index", "sites")])
     sites = sites.sort_index()
+    many = len(sites) >= MANY if many is None else many
     parts = [
-        _screen_batch(sites.iloc[start : start + batch], source, on, lang, workers or default_workers())
+        _screen_batch(sites.iloc[start : start + batch], source, on, lang, workers or default_workers(), many=many)
         for start in range(0, max(len(sites), 1), max(batch, 1))
     ]
     return Screening(
@@ -147,6 +159,7 @@ def screen(
         notes=tuple(note for part in parts for note in part.notes),
         day=on,
         sites=sites,
+        many=many,
     )
 
 
@@ -165,12 +178,14 @@ def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 # ---------------------------------------------------------------------------------------------- one batch
 
 
-def _screen_batch(sites: gpd.GeoDataFrame, source: Source, day: date, lang: str, workers: int) -> Screening:
+def _screen_batch(
+    sites: gpd.GeoDataFrame, source: Source, day: date, lang: str, workers: int, *, many: bool
+) -> Screening:
     """Put some sites to all rules in force."""
     attributes = pd.DataFrame(sites.drop(columns=sites.geometry.name))
     batch = Batch(
         ids=np.asarray(sites.index, dtype=object),
-        shapes=Shapes.of(np.asarray(sites.geometry.values, dtype=object)),
+        shapes=Shapes.of(np.asarray(sites.geometry.values, dtype=object), many=many),
         attributes=attributes,
         accuracy_m=site_accuracy_m(attributes, source.pack.zone.site_accuracy_m),
         pack=source.pack,
@@ -338,7 +353,7 @@ def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
     rank = np.asarray(findings["effect"].map(ranks), dtype=np.int64)
     outcome = findings["outcome"].to_numpy(dtype=object)
     rule = findings["rule_id"].to_numpy(dtype=object)
-    hit, unknown = outcome == "hit", np.isin(outcome, UNKNOWN_OUTCOMES)
+    hit, unknown, lifted = outcome == "hit", np.isin(outcome, UNKNOWN_OUTCOMES), outcome == "lifted"
     at_least, doubt = _most(site, rank, hit, n), _most(site, rank, unknown, n)
     at_most = np.maximum(at_least, doubt)
     decided = at_least == at_most
@@ -351,13 +366,13 @@ def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
             "site_id": ids,
             "verdict": np.where(decided, words[at_least], "undetermined"),
             "certainty": np.where(decided, np.where(could != "", "marginal", "firm"), ""),
-            "decided_by": _joined(site, rule, carries, n),
-            "hits": _joined(site, rule, hit, n),
-            "unknown": _joined(site, rule, unknown, n),
+            "decided_by": joined(site[carries], rule[carries], n),
+            "hits": joined(site[hit], rule[hit], n),
+            "unknown": joined(site[unknown], rule[unknown], n),
             "at_least": words[at_least],
             "at_most": words[at_most],
             "could_become": could,
-            "lifted": _joined(site, rule, outcome == "lifted", n),
+            "lifted": joined(site[lifted], rule[lifted], n),
             "data": _joined_words(site, findings["data"], n),
         }
     )
@@ -384,37 +399,21 @@ def _could_become(found: _Ranked, at_least: Ints, at_most: Ints) -> Texts:
     """
     n = len(at_least)
     decided = at_least == at_most
-    out = np.full(n, "", dtype=object)
-    lists: dict[int, set[str]] = {}
+    words = np.array([*EFFECTS, "undetermined"], dtype=object)
     worse = found.clear & found.marginal & decided[found.site] & (found.rank > at_least[found.site])
-    for i, r in zip(found.site[worse], found.rank[worse], strict=True):
-        lists.setdefault(int(i), set()).add(EFFECTS[r])
     firm = _most(found.site, found.rank, found.hit & ~found.marginal, n)
-    below = found.hit & (found.rank < at_least[found.site])
-    next_hit = _most(found.site, found.rank, below, n)
+    next_hit = _most(found.site, found.rank, found.hit & (found.rank < at_least[found.site]), n)
     doubt = _most(found.site, found.rank, found.unknown, n)
-    for i in np.flatnonzero(decided & (at_least > 0) & (firm < at_least)):
-        word = EFFECTS[next_hit[i]] if doubt[i] <= next_hit[i] else "undetermined"
-        lists.setdefault(int(i), set()).add(word)
-    for i, words in lists.items():
-        out[i] = ";".join(sorted(words))
-    return out
+    lost = np.flatnonzero(decided & (at_least > 0) & (firm < at_least))
+    lesser = np.where(doubt[lost] <= next_hit[lost], next_hit[lost], len(EFFECTS))
+    return joined(
+        np.concatenate([found.site[worse], lost]), np.concatenate([words[found.rank[worse]], words[lesser]]), n
+    )
 
 
 def _most(site: Ints, rank: Ints, rows: Bools, n: int) -> Ints:
     out = np.zeros(n, dtype=np.int64)
     np.maximum.at(out, site[rows], rank[rows])
-    return out
-
-
-def _joined(site: Ints, word: Texts, rows: Bools, n: int) -> Texts:
-    """Join the words of each site, sorted, without repeats."""
-    out = np.full(n, "", dtype=object)
-    lists: dict[int, set[str]] = {}
-    for i, text in zip(site[rows], word[rows], strict=True):
-        lists.setdefault(int(i), set()).add(str(text))
-    for i, texts in lists.items():
-        out[i] = ";".join(sorted(texts))
     return out
 
 

@@ -11,7 +11,7 @@ import shapely
 from geojw.access_list import Test
 from geojw.catalogue import Zone
 from geojw.geodesy import Floats
-from geojw.overlay import AREA, LINE, POINT, Bools, Shapes
+from geojw.index import AREA, LINE, POINT, Bools, Shapes
 
 SLIVER_SHARE = 0.01
 WRITTEN_M2, WRITTEN_M = 1e-4, 1e-3

@@ -63,6 +63,11 @@ def say(key: str, lang: str, /, **fields: object) -> str:
     return catalogue()[key][lang].format(**fields)
 
 
+def template(key: str, lang: str) -> str:
+    """Give a text of the catalogue with its braces, to be filled for a whole column."""
+    return catalogue()[key][lang]
+
+
 def texts_of(prefix: str, lang: str) -> dict[str, str]:
     """Give all texts below a dotted prefix, keyed without it (for the page of a map)."""
     head = prefix + "."

@@ -22,8 +22,10 @@ from pyproj import CRS, Transformer
 from geojw import access_list, screening
 from geojw.answers import LayerData
 from geojw.catalogue import UNLIMITED, Layer
+from geojw.coverage import Coverage
 from geojw.errors import Fault, LayerError, PackError, SitesError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, read_crs
+from geojw.index import Bools, LayerIndex, Selection
 from geojw.intake import (
     COLLECTION,
     READ_ERRORS,
@@ -35,7 +37,6 @@ from geojw.intake import (
     short,
     sites_of,
 )
-from geojw.overlay import Bools, Coverage, LayerIndex, Selection
 from geojw.pack import Pack, load_pack
 from geojw.pieces import Ints
 from geojw.rasters import RasterData, open_raster, undeclared_values
@@ -298,6 +299,7 @@ def screen(
     lang: str = "zh",
     workers: int | None = None,
     batch: int = screening.BATCH,
+    many: bool | None = None,
 ) -> Screening:
     """
     Screen sites against a zone.
@@ -314,6 +316,8 @@ def screen(
         ``zh`` or ``en``.
     workers, batch
         Threads, and sites measured at a time; they change no result.
+    many
+        Whether to measure by compiled code; by default from `screening.MANY` sites on.
 
     Returns
     -------
@@ -333,6 +337,7 @@ def screen(
         lang=lang,
         workers=workers,
         batch=batch,
+        many=many,
         rejected=placed.rejected,
     )
 

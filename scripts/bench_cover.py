@@ -102,7 +102,7 @@ def by_geojw(raster: Path, shapes: Array) -> Array:
 
     from geojw.cover import cover  # noqa: PLC0415
     from geojw.geodesy import AnalysisCRS  # noqa: PLC0415
-    from geojw.overlay import Shapes  # noqa: PLC0415
+    from geojw.index import Shapes  # noqa: PLC0415
     from geojw.rasters import open_raster  # noqa: PLC0415
 
     analysis = AnalysisCRS(*CENTRE)

@@ -18,7 +18,7 @@ from pyproj import CRS, Geod, Transformer
 from geojw import cover, rasters
 from geojw.errors import LayerError
 from geojw.geodesy import AnalysisCRS
-from geojw.overlay import Shapes
+from geojw.index import Shapes
 
 ANALYSIS = AnalysisCRS(106.33, 29.52)
 GEOD = Geod(a=6378137.0, rf=298.257222101)

@@ -1,0 +1,202 @@
+"""Floor 3: which features of a layer are nearest to sites, in the plane of the analysis CRS. Compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from geojw.geodesy import Floats
+from geojw.grid import Grid, cell_at, grown, grown_rows, square_to_edge, step_over
+from geojw.index import AREA, Bools, Part, even_cuts, in_threads
+from geojw.pieces import Ints
+from geojw.shares import box_of, features_at, site_holds, work_for
+
+MEET_M = 1e-9
+"""So near is a touch: rounding of a vertex that lies on an edge."""
+
+SLACK_M = 1e-6
+"""Candidates for the nearest are so much farther at most, beside what the plane distorts."""
+
+
+def nearest_candidates(
+    part: Part, grid: Grid, kept: Bools, distortion: Floats, workers: int = 1
+) -> tuple[Ints, Ints, Floats, Floats]:
+    """
+    Find for each site the features that may be the nearest.
+
+    Parameters
+    ----------
+    part
+        Sites of one dimension; what lies in a polygon site is at distance 0.
+    grid
+        The layer.
+    kept
+        For each feature whether it counts; at least one does.
+    distortion
+        For each site, by what share a distance in the plane may be off.
+    workers
+        Threads.
+
+    Returns
+    -------
+    site, feature : ndarray
+        Positions of the candidates, sorted by site; every site has at least one.
+    start, end : ndarray
+        (n, 2), the nearest points of site and feature; equal where they meet.
+    """
+    found: dict[int, tuple[Ints, Ints, Floats]] = {}
+
+    def work(some: slice) -> None:
+        found[some.start] = _candidates(
+            part.dimension == AREA, part.edges, part.place, grid, kept, distortion, some.start, some.stop
+        )
+
+    in_threads(work, even_cuts(len(part.rows), 4 * workers), workers)
+    site, feature, ends = (np.concatenate(column) for column in zip(*(found[at] for at in sorted(found)), strict=True))
+    return part.rows[site], feature, ends[:, :2], ends[:, 2:]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _share(x, y, ux, uy, ex, ey, inverse):  # type: ignore[no-untyped-def]
+    """Give where on an edge, from 0 to 1, the point nearest to a point lies; `inverse` is 1 by its length squared."""
+    return min(max(((x - ux) * ex + (y - uy) * ey) * inverse, 0.0), 1.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _inverse(ex, ey):  # type: ignore[no-untyped-def]
+    square = ex * ex + ey * ey
+    return 1.0 / square if square > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _closest(sx, sy, tx, ty, inverse, first, last, ux, uy, vx, vy, open_end, may_cross):  # type: ignore[no-untyped-def]
+    """Give the square of the distance of a layer's edge to a site's edges, and the two nearest points."""
+    square, x, y, a, b = np.inf, 0.0, 0.0, 0.0, 0.0
+    ex, ey = vx - ux, vy - uy
+    inverse_e = _inverse(ex, ey)
+    for e in range(first, last):
+        # Of two edges that do not cross, an end of one is nearest; the site's other ends belong to its next edges.
+        t = _share(sx[e], sy[e], ux, uy, ex, ey, inverse_e)
+        dx, dy = ux + t * ex - sx[e], uy + t * ey - sy[e]
+        if dx * dx + dy * dy < square:
+            square, x, y, a, b = dx * dx + dy * dy, sx[e], sy[e], ux + t * ex, uy + t * ey
+        if e + 1 == last or sx[e + 1] != tx[e] or sy[e + 1] != ty[e]:
+            t = _share(tx[e], ty[e], ux, uy, ex, ey, inverse_e)
+            dx, dy = ux + t * ex - tx[e], uy + t * ey - ty[e]
+            if dx * dx + dy * dy < square:
+                square, x, y, a, b = dx * dx + dy * dy, tx[e], ty[e], ux + t * ex, uy + t * ey
+        gx, gy = tx[e] - sx[e], ty[e] - sy[e]
+        t = _share(ux, uy, sx[e], sy[e], gx, gy, inverse[e - first])
+        dx, dy = sx[e] + t * gx - ux, sy[e] + t * gy - uy
+        if dx * dx + dy * dy < square:
+            square, x, y, a, b = dx * dx + dy * dy, sx[e] + t * gx, sy[e] + t * gy, ux, uy
+        if open_end:  # else the layer's next edge begins there
+            t = _share(vx, vy, sx[e], sy[e], gx, gy, inverse[e - first])
+            dx, dy = sx[e] + t * gx - vx, sy[e] + t * gy - vy
+            if dx * dx + dy * dy < square:
+                square, x, y, a, b = dx * dx + dy * dy, sx[e] + t * gx, sy[e] + t * gy, vx, vy
+        if may_cross and step_over(ux, uy, vx, vy, sx[e], sy[e], tx[e], ty[e]):
+            return 0.0, a, b, a, b
+    return (square, x, y, a, b) if square > MEET_M * MEET_M else (0.0, a, b, a, b)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squares):  # type: ignore[no-untyped-def]
+    """Look through the cells around a site, ring by ring, until none can hold a nearer edge; give the candidates."""
+    # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
+    ux, uy, vx, vy, owner = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner
+    sx, sy, tx, ty, begins, listed = sites.px, sites.py, sites.qx, sites.qy, grid.first, grid.listed
+    columns, rows, cell_m, area = grid.columns, grid.rows, grid.cell_m, grid.area_m2
+    west, south, east, north = box_of(sites, first, last)
+    c0, c1 = cell_at(west, grid.x0, cell_m, columns), cell_at(east, grid.x0, cell_m, columns)
+    r0, r1 = cell_at(south, grid.y0, cell_m, rows), cell_at(north, grid.y0, cell_m, rows)
+    x0, y0 = sx[first], sy[first]
+    inverse = np.empty(last - first)
+    for e in range(first, last):
+        inverse[e - first] = _inverse(tx[e] - sx[e], ty[e] - sy[e])
+    count, limit = 0, np.inf
+    for ring in range(max(columns, rows) + 1):
+        reach = (ring - 1) * cell_m
+        if reach > 0.0 and reach * reach > limit:
+            break
+        for r in range(max(r0 - ring, 0), min(r1 + ring, rows - 1) + 1):
+            step = 1 if ring == 0 or r == r0 - ring or r == r1 + ring else c1 - c0 + 2 * ring
+            for c in range(c0 - ring, c1 + ring + 1, step):
+                if c < 0 or c >= columns:
+                    continue
+                begin, end = begins[r * columns + c], begins[r * columns + c + 1]
+                for i in range(begin, end):  # no farther than one vertex of the site: soon a near limit
+                    j = listed[i]
+                    one = square_to_edge(x0, y0, ux[j], uy[j], vx[j], vy[j])
+                    if one < limit and kept[owner[j]]:
+                        limit = min(limit, _widened(one, spread))
+                for i in range(begin, end):
+                    j = listed[i]
+                    dx = max(west - max(ux[j], vx[j]), min(ux[j], vx[j]) - east, 0.0)
+                    dy = max(south - max(uy[j], vy[j]), min(uy[j], vy[j]) - north, 0.0)
+                    if dx * dx + dy * dy > limit or not kept[owner[j]]:
+                        continue
+                    square, x, y, a, b = _closest(
+                        sx, sy, tx, ty, inverse, first, last, ux[j], uy[j], vx[j], vy[j],
+                        area[owner[j]] == 0.0, dx == 0.0 and dy == 0.0,
+                    )  # fmt: skip
+                    if areal_site and ring == 0 and square > 0.0 and site_holds(sites, first, last, ux[j], uy[j]):
+                        square, x, y, a, b = 0.0, ux[j], uy[j], ux[j], uy[j]
+                    if square <= limit:
+                        if count == len(found):
+                            found, ends = grown(found, count, 1), grown_rows(ends, count)
+                            squares = grown(squares, count, 1)
+                        found[count], squares[count] = owner[j], square
+                        ends[count, 0], ends[count, 1], ends[count, 2], ends[count, 3] = x, y, a, b
+                        count += 1
+                        limit = min(limit, _widened(square, spread))
+    return count, limit, found, ends, squares
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _widened(square, spread):  # type: ignore[no-untyped-def]
+    """Give the square of the distance up to which others compete with one at this distance."""
+    near = np.sqrt(square) * (1.0 + 2.0 * spread) + SLACK_M
+    return near * near
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _same(one, other):  # type: ignore[no-untyped-def]
+    return one[0] == other[0] and one[1] == other[1] and one[2] == other[2] and one[3] == other[3]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _candidates(areal_site, sites, place, grid, kept, distortion, start, stop):  # type: ignore[no-untyped-def]
+    work = work_for(grid)
+    found, ends, squares = np.empty(64, dtype=np.int64), np.empty((64, 4)), np.empty(64)
+    room = 2 * (stop - start) + 64
+    site, feature, points = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64), np.empty((room, 4))
+    many = 0
+    for s in range(start, stop):
+        first, last = sites.start[place[s]], sites.start[place[s] + 1]
+        count, limit, found, ends, squares = _search(
+            areal_site, sites, first, last, grid, kept, distortion[s], found, ends, squares
+        )
+        inside = features_at(grid, sites.px[first], sites.py[first], work.state, work.touched, 0)
+        for k in range(inside):
+            f = work.touched[k]
+            if work.state[f] > 0 and kept[f]:
+                if count == len(found):
+                    found, ends, squares = grown(found, count, 1), grown_rows(ends, count), grown(squares, count, 1)
+                found[count], squares[count] = f, 0.0
+                ends[count, 0], ends[count, 2] = sites.px[first], sites.px[first]
+                ends[count, 1], ends[count, 3] = sites.py[first], sites.py[first]
+                count += 1
+                limit = min(limit, SLACK_M * SLACK_M)
+            work.state[f] = 0
+        for k in range(count):
+            if squares[k] > limit:
+                continue
+            if many > 0 and site[many - 1] == s and feature[many - 1] == found[k] and _same(points[many - 1], ends[k]):
+                continue  # two edges of a feature meet in its nearest vertex
+            if many == len(site):
+                site, feature, points = grown(site, many, 1), grown(feature, many, 1), grown_rows(points, many)
+            site[many], feature[many] = s, found[k]
+            points[many] = ends[k]
+            many += 1
+    return site[:many].copy(), feature[:many].copy(), points[:many].copy()

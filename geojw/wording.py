@@ -1,0 +1,143 @@
+"""Floor 2: columns of texts made as columns, not cell by cell: lists, sentences with figures, names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from string import Formatter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Texts = NDArray[np.object_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+PLAIN_FROM = 100.0
+"""Figures from here on are written without decimals."""
+
+
+def joined(group: Ints, word: Texts, n: int) -> Texts:
+    """
+    Join the words of each group by ``;``, sorted, without repeats.
+
+    Parameters
+    ----------
+    group
+        Of each word, below `n`.
+    word
+        Texts.
+    n
+        How many groups there are.
+
+    Returns
+    -------
+    ndarray
+        A text a group; empty for one without words.
+
+    Examples
+    --------
+    >>> joined(np.array([2, 0, 2, 2]), np.array(["b", "x", "a", "b"], dtype=object), 3).tolist()
+    ['x', '', 'a;b']
+    """
+    out = np.full(n, "", dtype=object)
+    if not len(group):
+        return out
+    code, known = pd.factorize(word, sort=True)
+    pair = np.unique(np.asarray(group, dtype=np.int64) * len(known) + code)
+    group, word = pair // len(known), np.asarray(known, dtype=object)[pair % len(known)]
+    return joined_sorted(group, word, out)
+
+
+def joined_sorted(group: Ints, word: Texts, out: Texts) -> Texts:
+    """Join the words of each group by ``;`` in the order given, groups being together; write them into `out`."""
+    begin = np.flatnonzero(np.diff(group, prepend=-1))
+    count = np.diff(np.append(begin, len(group)))
+    text = word[begin].copy()
+    more = np.flatnonzero(count > 1)
+    step = 1
+    while more.size:  # as often as the longest list has words, whatever the number of groups
+        text[more] = text[more] + (";" + word[begin[more] + step])
+        step += 1
+        more = more[count[more] > step]
+    out[group[begin]] = text
+    return out
+
+
+def filled(template: str, n: int, **columns: Texts) -> Texts:
+    """
+    Fill a template for a whole column.
+
+    Parameters
+    ----------
+    template
+        As `str.format` takes it, with plain names in its braces.
+    n
+        Length of the column.
+    **columns
+        A text each row for every name.
+
+    Examples
+    --------
+    >>> filled("{b}, {a}!", 2, a=np.array(["x", "y"], dtype=object), b=np.array(["1", "2"], dtype=object)).tolist()
+    ['1, x!', '2, y!']
+    """
+    out = np.full(n, "", dtype=object)
+    for text, name, _, _ in Formatter().parse(template):
+        out = out + text if text else out
+        out = out + columns[name] if name is not None else out
+    return np.asarray(out, dtype=object)
+
+
+def figures(value: Floats) -> Texts:
+    """
+    Write figures for sentences: three digits at least, never rounded to nothing.
+
+    Examples
+    --------
+    >>> figures(np.array([1234567.4, 387.2, 0.31416, 0.0])).tolist()
+    ['1,234,567', '387', '0.314', '0']
+    """
+    value = np.asarray(value, dtype=float)
+    small = ~(np.abs(value) >= PLAIN_FROM)
+    out = np.full(len(value), "", dtype=object)
+    out[small] = np.char.mod("%.3g", value[small])
+    whole = np.rint(np.where(small, 0.0, value)).astype(np.int64)
+    size = np.abs(whole)
+    groups = np.searchsorted(1000 ** np.arange(1, 7), size, side="right")
+    for more in np.unique(groups[~small]):
+        rows = np.flatnonzero(~small & (groups == more))
+        text = np.char.mod("%d", np.sign(whole[rows]) * (size[rows] // 1000**more)).astype(object)
+        for power in range(more - 1, -1, -1):
+            text = text + "," + np.char.mod("%03d", size[rows] // 1000**power % 1000).astype(object)
+        out[rows] = text
+    return out
+
+
+def by_kind(build: Callable[..., str], *columns: Texts) -> Texts:
+    """
+    Make a text from the cells of a row, once for each combination that occurs.
+
+    Parameters
+    ----------
+    build
+        Takes a cell of each column.
+    *columns
+        Of one length; few combinations of their cells occur.
+
+    Examples
+    --------
+    >>> by_kind(lambda a: a.upper(), np.array(["x", "y", "x"], dtype=object)).tolist()
+    ['X', 'Y', 'X']
+    """
+    if not len(columns[0]):
+        return np.zeros(0, dtype=object)
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    known: list[Sequence[Any]] = []
+    for column in columns:
+        one, cells = pd.factorize(column, use_na_sentinel=False)
+        code, known = code * len(cells) + one, [*known, cells]
+    kinds, first, place = np.unique(code, return_index=True, return_inverse=True)
+    texts = np.array([build(*(column[at] for column in columns)) for at in first], dtype=object)
+    return texts[place] if len(kinds) else np.zeros(0, dtype=object)
