@@ -16,10 +16,13 @@ __version__ = "0.1.0"
 from geojw.errors import CRSError, GeojwError, LayerError, OutputError, PackError, SitesError
 from geojw.intake import Sites, read_sites
 from geojw.screening import Screening
+from geojw.targets import Evaluation
+from geojw.targets import evaluate as evaluate_targets
 from geojw.zone import Zone, open_zone, screen
 
 __all__ = [
     "CRSError",
+    "Evaluation",
     "GeojwError",
     "LayerError",
     "OutputError",
@@ -28,6 +31,7 @@ __all__ = [
     "Sites",
     "SitesError",
     "Zone",
+    "evaluate_targets",
     "open_zone",
     "read_sites",
     "screen",

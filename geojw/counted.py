@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -100,27 +100,29 @@ class Quantity:
     by_division: ByDivision | None = None
 
 
+def filter_faults(data: LayerData, row: Layer, filters: Filters, target: str) -> Iterable[Fault]:
+    """Find columns and values of filters that the delivered layer does not know: slips that would count too little."""
+    columns = {column for where in filters for column in where}
+    missing = columns - set(data.index.features.columns)
+    for column in sorted(missing):
+        yield Fault("target_column", row.path, {"column": column, "target": target})
+    for where in filters:
+        for column, values in where.items():
+            there = frozenset() if column in missing or column in row.codes else data.values_of(column)
+            for value in values:
+                if there and not any(listed(text, (value,)) for text in there):
+                    yield Fault("target_value", row.path, {"column": column, "value": value, "target": target})
+
+
 def matched(data: LayerData, row: Layer, filters: Filters, target: str) -> Three:
     """Filter features, three-valued: any filter suffices, and without one all of them count."""
-    out = np.full(len(data.index), FALSE if filters else TRUE, dtype=np.int8)
-    columns = {column for where in filters for column in where}
-    for column in sorted(columns - set(data.index.features.columns)):
-        raise LayerError([Fault("target_column", row.path, {"column": column, "target": target})])
-    faults = [fault for where in filters for fault in _strange_values(data, row, where, target)]
+    faults = list(filter_faults(data, row, filters, target))
     if faults:
         raise LayerError(faults)
+    out = np.full(len(data.index), FALSE if filters else TRUE, dtype=np.int8)
     for where in filters:
         out = np.maximum(out, match_features(data.index.features, where, row.codes)[0])
     return out
-
-
-def _strange_values(data: LayerData, row: Layer, where: Mapping[str, tuple[str, ...]], target: str) -> Iterable[Fault]:
-    """Find values that occur neither in the data nor in the declared codes: a slip that would count too little."""
-    for column, values in where.items():
-        there = data.values_of(column)
-        for value in values:
-            if column not in row.codes and there and not any(listed(text, (value,)) for text in there):
-                yield Fault("target_value", row.path, {"column": column, "value": value, "target": target})
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from pyproj import CRS, Transformer
 from geojw import access_list, screening
 from geojw.answers import LayerData
 from geojw.catalogue import UNLIMITED, Layer
+from geojw.counted import filter_faults
 from geojw.coverage import Coverage
 from geojw.errors import Fault, LayerError, PackError, SitesError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, read_crs
@@ -204,7 +205,7 @@ class Zone:
 
     def faults(self) -> tuple[list[Fault], list[Fault]]:
         """
-        Read every layer and hold it against every enabled rule.
+        Read every layer and hold it against every enabled rule and every target.
 
         Returns
         -------
@@ -221,7 +222,12 @@ class Zone:
                 if row.kind == "raster":
                     repaired += self._undeclared(name)
                 else:
-                    stopping += screening.where_faults(row, rules, self.layer(name))
+                    data = self.layer(name)
+                    stopping += screening.where_faults(row, rules, data)
+                    for target in self.pack.targets:
+                        if target.quantity.layer == name:
+                            filters = (*target.quantity.counts, *target.quantity.of)
+                            stopping += filter_faults(data, row, filters, target.id)
             except LayerError as error:
                 stopping += error.faults
             repaired += self.repairs.get(name, [])

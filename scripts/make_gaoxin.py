@@ -1,9 +1,9 @@
 """
 Make the data files of the embedded demonstration zone ``layers/gaoxin``.
 
-``python scripts/make_gaoxin.py [--out layers/gaoxin]`` writes every ``.fgb`` and ``.tif`` file of the zone
-pack, and the same bytes each time. The committed files were written with GDAL 3.12.4, GEOS 3.14.1,
-shapely 2.2.0 and numpy 2.4.6; the raster with rasterio 1.4.4 and its GDAL 3.10.3.
+``python scripts/make_gaoxin.py [--out layers/gaoxin]`` writes every ``.fgb`` file of the zone pack and its
+raster, and the same bytes each time. The committed files were written with GDAL 3.12.4, GEOS 3.14.1, shapely 2.2.0
+and numpy 2.4.6; the raster with rasterio 1.4.4 and its GDAL 3.10.3.
 
 Nothing here is a survey. Outlines, towns, ridges, forests, plots and sites are invented
 (``status = "synthetic"``, ids ``SYN-...``). Published facts are only these: the planning area of 313.5 km2,

@@ -299,6 +299,7 @@ def test_a_filter_that_the_data_do_not_know_leaves_the_target_unknown(make_pack:
     found = evaluate(zone, on=DAY, lang="en")
     assert [fault.key for fault in found.failed["red"].faults] == [key]
     assert found.targets["status"].tolist() == ["unknown"]
+    assert [fault.key for fault in zone.faults()[0]] == [key], "geojw check finds it too"
 
 
 def test_a_feature_without_a_place_may_be_anywhere(make_pack: Any) -> None:
