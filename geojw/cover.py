@@ -17,13 +17,16 @@ import shapely
 
 from geojw.coverage import Coverage
 from geojw.geodesy import Floats, Geometries, densify
-from geojw.index import AREA, POINT, Bools, Shapes, size_of
+from geojw.index import AREA, POINT, Bools, Shapes, runs, size_of
 from geojw.pieces import Ints, subdivide
-from geojw.rasters import BLOCK, Raster, Window, blocks
+from geojw.rasters import BLOCK, Codes, Raster, Window, blocks
 
 NO_DATA, UNDECLARED = "no_data", "undeclared"
 ARC_SEGMENTS = 16
 """Segments of a quarter circle where cells are grown or shrunk."""
+
+SCATTERED = 0.5
+"""Pieces whose own windows have less than this share of the cells of one around them all are read one by one."""
 
 CELLS_AT_ONCE = 4 * BLOCK * BLOCK
 """Cells of several polygons that are held at once, about."""
@@ -160,22 +163,24 @@ def _shares(raster: Raster, inside: Geometries) -> Iterator[tuple[Window, Ints, 
         mine = np.sort(tree.query(box))
         if not mine.size:
             continue
-        part = _window_of(shapely.total_bounds(pieces[mine])).within(block)
-        if 0 in part.shape:
-            continue
-        for some in _few_cells(pieces, mine, part):
-            numbers, cell, share = _exact_shares(pieces[some], part)
-            if len(cell):
+        for some in _together(pieces, mine, block):
+            part = _window_of(shapely.total_bounds(pieces[some])).within(block)
+            if 0 not in part.shape:
+                numbers, cell, share = _exact_shares(pieces[some], part)
                 yield part, owner[some], numbers, cell, share
 
 
-def _few_cells(pieces: Geometries, rows: Ints, part: Window) -> Iterator[Ints]:
-    """Group pieces so that the cells of a group fit into memory, whatever overlaps."""
+def _together(pieces: Geometries, rows: Ints, block: Window) -> Iterator[Ints]:
+    """Group the pieces in a block: each by itself where they are scattered, else as many as fit into memory."""
     west, south, east, north = shapely.bounds(pieces[rows]).T
-    width = np.minimum(east, part.column_end) - np.maximum(west, part.column)
-    height = np.minimum(north, -part.row) - np.maximum(south, -part.row_end)
-    total = np.cumsum((width + 1.0) * (height + 1.0))
-    cuts = np.flatnonzero(np.diff(total // CELLS_AT_ONCE)) + 1
+    width = np.minimum(east, block.column_end) - np.maximum(west, block.column) + 1.0
+    height = np.minimum(north, -block.row) - np.maximum(south, -block.row_end) + 1.0
+    each = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+    around = _window_of(shapely.total_bounds(pieces[rows])).within(block)
+    if each.sum() < around.shape[0] * around.shape[1] * SCATTERED:
+        yield from np.split(rows, len(rows))
+        return
+    cuts = np.flatnonzero(np.diff(np.cumsum(each) // CELLS_AT_ONCE)) + 1
     yield from np.split(rows, cuts)
 
 
@@ -273,22 +278,53 @@ def moved(shapes: Shapes, raster: Raster, wanted: Sequence[int], by_m: Floats, *
     codes = [raster.declared.index(value) for value in wanted]
     codes += [len(raster.declared), len(raster.declared) + 1] if grown else []
     with raster.open() as dataset:
-        for row, shape in enumerate(shapes.geometries):
-            dimension = shapes.dimension[[row]]
-            for piece, near in _in_blocks(shape, raster, float(by_m[row])):
-                edges = _outlined(np.isin(raster.read(dataset, near), codes), near, raster)
-                area = shapely.buffer(edges, by_m[row] if grown else -by_m[row], quad_segs=ARC_SEGMENTS)
-                out[row] += size_of(np.array([shapely.intersection(piece, area)], dtype=object), dimension)[0]
+        for row, piece, near, found in _surroundings(shapes, raster, dataset, by_m):
+            mask = np.isin(found, codes)
+            if mask.all():
+                left = piece
+            elif mask.any():
+                area = shapely.buffer(
+                    _outlined(mask, near, raster), by_m[row] if grown else -by_m[row], quad_segs=ARC_SEGMENTS
+                )
+                left = shapely.intersection(piece, area)
+            else:
+                continue
+            out[row] += size_of(np.array([left], dtype=object), shapes.dimension[[row]])[0]
     return np.minimum(out, shapes.size)
 
 
-def _in_blocks(shape: shapely.Geometry, raster: Raster, by_m: float) -> Iterator[tuple[shapely.Geometry, Window]]:
-    """Cut a site along the blocks of the raster; give each part with the window that can matter to it."""
-    reach = math.ceil(by_m / min(raster.sides_m)) + 1
-    window = _window_of(shapely.bounds(raster.in_cells(np.array([shape], dtype=object)))[0])
-    if window.shape[0] * window.shape[1] <= BLOCK * BLOCK:
-        yield shape, window.widened(reach)
+def _surroundings(
+    shapes: Shapes,
+    raster: Raster,
+    dataset: Any,  # noqa: ANN401 - rasterio's dataset
+    by_m: Floats,
+) -> Iterator[tuple[int, shapely.Geometry, Window, Codes]]:
+    """Give each site with the cells that can matter to it; those that begin in one block are read together."""
+    if not len(shapes):
         return
+    reach = np.ceil(by_m / min(raster.sides_m)).astype(int) + 1
+    windows = [_window_of(bounds) for bounds in shapely.bounds(raster.in_cells(shapes.geometries))]
+    cells = np.array([window.shape[0] * window.shape[1] for window in windows])
+    for row in np.flatnonzero(cells > BLOCK * BLOCK):
+        for piece, near in _in_blocks(shapes.geometries[row], raster, windows[row], int(reach[row])):
+            yield int(row), piece, near, raster.read(dataset, near)
+    small = np.flatnonzero(cells <= BLOCK * BLOCK)
+    if not small.size:
+        return
+    block = np.array([[windows[row].row // BLOCK, windows[row].column // BLOCK] for row in small]).reshape(-1, 2)
+    order = np.lexsort((block[:, 1], block[:, 0]))
+    for group in np.split(small[order], runs(block[order, 0], block[order, 1])[1:-1]):
+        near_each = [windows[row].widened(int(reach[row])) for row in group]
+        whole = Window.around(near_each)
+        codes = raster.read(dataset, whole)
+        for row, near in zip(group, near_each, strict=True):
+            yield int(row), shapes.geometries[row], near, near.cut(codes, whole)
+
+
+def _in_blocks(
+    shape: shapely.Geometry, raster: Raster, window: Window, reach: int
+) -> Iterator[tuple[shapely.Geometry, Window]]:
+    """Cut a site along the blocks of the raster; give each part with the window that can matter to it."""
     for block in blocks(window):
         box = shapely.box(block.column, -block.row_end, block.column_end, -block.row)
         piece = shapely.intersection(shape, raster.of_cells(np.array([box], dtype=object))[0])

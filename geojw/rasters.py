@@ -50,6 +50,19 @@ class Window:
             row, column, max(row, min(self.row_end, other.row_end)), max(column, min(self.column_end, other.column_end))
         )
 
+    @staticmethod
+    def around(windows: Sequence[Window]) -> Window:
+        """Give the smallest window that holds several."""
+        return Window(
+            min(one.row for one in windows), min(one.column for one in windows), max(one.row_end for one in windows),
+            max(one.column_end for one in windows),
+        )  # fmt: skip
+
+    def cut(self, cells: Codes, whole: Window) -> Codes:
+        """Take its cells out of those of a window that holds it."""
+        row, column = self.row - whole.row, self.column - whole.column
+        return cells[row : row + self.shape[0], column : column + self.shape[1]]
+
     def widened(self, by: int) -> Window:
         """Give it with so many cells more on every side."""
         return Window(self.row - by, self.column - by, self.row_end + by, self.column_end + by)
@@ -93,6 +106,14 @@ class Raster:
     def declared(self) -> tuple[int, ...]:
         """Every declared value, sorted."""
         return tuple(sorted({value for values in self.classes.values() for value in values}))
+
+    @cached_property
+    def _by_value(self) -> Codes:
+        """The code of each value of a byte."""
+        out = np.full(256, len(self.declared) + 1, dtype=np.int16)
+        for code, value in enumerate(self.declared):
+            out[value : value + 1] = code
+        return out
 
     @property
     def window(self) -> Window:
@@ -146,16 +167,19 @@ class Raster:
         """
         from rasterio.windows import Window as Part  # noqa: PLC0415
 
-        none, other = len(self.declared), len(self.declared) + 1
+        none = len(self.declared)
         out = np.full(window.shape, none, dtype=np.int16)
         there = window.within(self.window)
         rows, columns = there.shape
         if not rows or not columns:
             return out
         cells = dataset.read(1, window=Part(there.column, there.row, columns, rows), masked=True)
-        codes = np.full(cells.shape, other, dtype=np.int16)
-        for code, value in enumerate(self.declared):
-            codes[cells.data == value] = code
+        if cells.dtype == np.uint8:
+            codes = self._by_value[cells.data]
+        else:
+            codes = np.full(cells.shape, len(self.declared) + 1, dtype=np.int16)
+            for code, value in enumerate(self.declared):
+                codes[cells.data == value] = code
         codes[np.ma.getmaskarray(cells)] = none
         if cells.dtype.kind == "f":
             codes[np.isnan(cells.data)] = none

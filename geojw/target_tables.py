@@ -51,7 +51,7 @@ def silent(targets: pd.DataFrame, lang: str) -> list[str]:
             row["note"],
             row["denominator"] and say("target.share_of", lang, whole=row["denominator"]),
         ]
-        text = say("format.join", lang).join(word for word in said if word)
+        text = say("format.join", lang).join(word.rstrip("。.") for word in said if word)
         if text:
             lines.append(say("target.about", lang, title=row["title"], text=text))
     return lines
@@ -112,6 +112,7 @@ def of_changed_sites(verdicts: pd.DataFrame, lang: str) -> Table:
 def show_targets(console: Console, targets: pd.DataFrame, lang: str) -> None:
     """Print the targets: those with a value as a table, the others by their reason."""
     console.print(of_targets(targets, lang))
+    console.print(Text(say("target.worst", lang), "dim"))
     for line in silent(targets, lang):
         console.print(Text(line, "dim"))
 

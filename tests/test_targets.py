@@ -309,6 +309,15 @@ def test_a_feature_without_a_place_may_be_anywhere(make_pack: Any) -> None:
         assert one(zone)["status"] == status
 
 
+def test_a_layer_that_is_rightly_empty_has_no_area(make_pack: Any) -> None:
+    layers = {"red": {"may_be_empty": True}, "towns": {"features": [{"id": "T1", "box": [0, 0, 1000, 1000]}]}}
+    zone = {"divisions": ["towns"], "planar_crs": "EPSG:4544"}
+    opened = one_target(make_pack, {"quantity": AREA}, layers, zone=zone).open()
+    row = one(opened)
+    assert (row["value"], row["value_planar"], row["status"], row["certainty"]) == (0.0, 0.0, "not_met", "firm")
+    assert evaluate(opened, on=DAY, lang="en").divisions["value"].tolist() == [0.0]
+
+
 def test_a_layer_that_fails_leaves_its_targets_unknown(make_pack: Any) -> None:
     zone = one_target(make_pack, {"quantity": AREA}, {"red": {"broken": "missing"}}).open()
     found = evaluate(zone, on=DAY, lang="en")
