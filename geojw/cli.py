@@ -391,7 +391,9 @@ def compare(
     _print_heading(console, summary.title, summary.notices())
     target_tables.show_comparison(console, summary.found, lang)
     console.print(Text(say("run.written", lang, out=out), "bold"))
-    return LAYER_FAILED if summary.found.failed else DONE
+    if summary.found.failed:
+        return LAYER_FAILED
+    return ROWS_REJECTED if len(summary.found.rejected) else DONE
 
 
 @main.command()

@@ -20,7 +20,7 @@ from geojw.index import Bools, LayerIndex, Shapes
 from geojw.intake import Sites
 from geojw.overlay import overlap_pairs
 from geojw.quantity_rows import AREA_UNITS
-from geojw.screening import Screening
+from geojw.screening import REJECTED, Screening
 from geojw.targets import Evaluation, evaluate
 from geojw.zone import Zone, open_zone, screen
 
@@ -67,6 +67,8 @@ class Comparison:
         `VERDICTS`: the sites whose verdict, range or certainty changes, and the rules that changed it.
     findings
         `FINDINGS`: every finding of those sites that changes.
+    rejected
+        Rows of the sites that could not be screened, with the reason in words.
     failed
         Layer -> why one of its versions could not be used.
     evaluations
@@ -83,6 +85,7 @@ class Comparison:
     targets: pd.DataFrame
     verdicts: pd.DataFrame
     findings: pd.DataFrame
+    rejected: pd.DataFrame
     failed: Mapping[str, LayerError]
     evaluations: tuple[Evaluation, Evaluation]
     screened: int | None
@@ -158,19 +161,20 @@ def compare(old: Zone, new: Zone, *, on: date, lang: str, sites: Sites | None = 
     areas = pd.DataFrame(work.areas, columns=list(AREAS))
     before_after = evaluate(old, on=on, lang=lang), evaluate(new, on=on, lang=lang)
     targets = _targets(*(one.targets.set_index("id") for one in before_after))
-    verdicts, findings = pd.DataFrame(columns=list(VERDICTS)), pd.DataFrame(columns=list(FINDINGS))
+    verdicts, findings, rejected = (pd.DataFrame(columns=list(names)) for names in (VERDICTS, FINDINGS, REJECTED))
     if sites is not None:
         before, after = (screen(sites, zone, on=on, lang=lang) for zone in (old, new))
         findings = _findings(before, after)
         verdicts = _verdicts(before, after, findings)
         findings = findings[findings["site_id"].isin(verdicts["site_id"])].reset_index(drop=True)
+        rejected = after.rejected
         work.failed = {**before.failed, **after.failed, **work.failed}
     keys = {key: [row[key] for row in work.shapes] for key in SHAPE_KEYS}
     drawn = [row["geometry"] for row in work.shapes]
     shapes = gpd.GeoDataFrame(keys, geometry=gpd.GeoSeries(drawn, crs=new.analysis.crs))
     failed = dict(sorted(work.failed.items()))
-    count = None if sites is None else len(sites)
-    return Comparison(layers, areas, shapes, targets, verdicts, findings, failed, before_after, count, on)
+    count = None if sites is None else len(sites) - len(rejected)
+    return Comparison(layers, areas, shapes, targets, verdicts, findings, rejected, failed, before_after, count, on)
 
 
 # ---------------------------------------------------------------------------------------------- areas

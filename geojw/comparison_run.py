@@ -25,7 +25,8 @@ class ComparisonFolder(ResultFolder):
 
     result: ClassVar[str] = "comparison"
     products: ClassVar[tuple[str, ...]] = (
-        "layers.csv", "areas.csv", "targets.csv", "verdicts.csv", "findings.csv", "changes.gpkg",
+        "layers.csv", "areas.csv", "targets.csv", "verdicts.csv", "findings.csv", "rejected.csv",
+        "changes.gpkg",
     )  # fmt: skip
 
 
@@ -72,6 +73,7 @@ class ComparisonSummary:
             "analysis_crs": self.new.analysis.crs.to_wkt(),
             "counts": {
                 "layers": report.counted(list(self.found.layers["change"])), "sites": self.found.screened,
+                "rejected": len(self.found.rejected),
                 "sites_changed": report.counted(list(self.found.verdicts["change"])),
             },
             "failed": {name: error.text("en") for name, error in self.found.failed.items()},
@@ -118,7 +120,7 @@ def run_comparison(
         summary = ComparisonSummary(old, new, found, lang)
         tables = {"layers": found.layers, "areas": found.areas, "targets": found.targets}
         if sites is not None:
-            tables |= {"verdicts": found.verdicts, "findings": found.findings}
+            tables |= {"verdicts": found.verdicts, "findings": found.findings, "rejected": found.rejected}
         for name, frame in tables.items():
             report.write_csv(folder.work / f"{name}.csv", frame)
         for change, frame in map_layers(new, found).items():

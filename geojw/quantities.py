@@ -82,11 +82,10 @@ def measure(targets: Sequence[Target], source: Source, *, on: date, lang: str) -
     rows = [_written(target, found[target.id]) for target in targets]
     table = pd.DataFrame(rows, columns=list(MEASURED), index=pd.Index(found, name="id", dtype=object))
     shown = {name: one.counted for name, one in found.items() if one.counted is not None}
-    counted = gpd.GeoDataFrame(
-        {"id": list(shown)},
-        geometry=gpd.GeoSeries(list(shown.values()), crs=source.analysis.crs),
-        crs=source.analysis.crs,
-    ).set_index("id")
+    shapes = gpd.GeoSeries(
+        list(shown.values()), index=pd.Index(shown, name="id", dtype=object), crs=source.analysis.crs
+    )
+    counted = gpd.GeoDataFrame(geometry=shapes)
     divisions = pd.DataFrame(work.divisions, columns=list(DIVISIONS))
     return Quantities(table, divisions, counted, dict(sorted(work.failed.items())))
 
@@ -95,20 +94,8 @@ def _written(target: Target, one: Quantity) -> tuple[object, ...]:
     """Round to the digits that are written: what is decided on is what is told."""
     digits = DECIMALS.get(target.unit, 6)
     low, high, worst, planar = (round(float(v), digits) + 0.0 for v in (one.low, one.high, one.worst, one.planar))
-    words = ";".join(sorted(one.words))
-    return (
-        low,
-        high,
-        one.partial,
-        worst,
-        planar,
-        one.denominator,
-        one.data_share,
-        one.as_of,
-        one.source,
-        one.reason,
-        words,
-    )
+    told = (one.denominator, one.data_share, one.as_of, one.source, one.reason, ";".join(sorted(one.words)))
+    return (low, high, one.partial, worst, planar, *told)
 
 
 @dataclass(eq=False)
@@ -130,14 +117,15 @@ class _Measuring:
             return Quantity()
         if kind == "reported":
             return self._reported(target)
-        name = str(target.quantity.layer)
+        name = at = str(target.quantity.layer)
         row = self.source.pack.layers[name]
         try:
-            outline = self._outline(str(target.quantity.within))
+            at = str(target.quantity.within)
+            outline = self._outline(at)
+            at = name
             one = self._covered(target, outline) if kind == "cover_share" else self._on_features(target, outline)
         except LayerError as error:
-            named = error.faults[0].fields.get("within", name)
-            self.failed.setdefault(str(named), error)
+            self.failed.setdefault(at, error)
             one = Quantity(reason=error.text(self.lang).replace("\n", "; "))
         if one.by_division is not None:
             self._by_division(target, one.by_division)
@@ -194,7 +182,7 @@ class _Measuring:
         return self._parts
 
     def _by_division(self, target: Target, values: ByDivision) -> None:
-        """Add a target's rows by division; a division that the outline does not touch has none."""
+        """Add a target's rows by division."""
         parts = self._division_parts()
         if not parts:
             return
@@ -216,9 +204,8 @@ class _Measuring:
         whole = matched(data, row, quantity.of, target.id)
         out = max(float(data.coverage.outside(Shapes.of(np.array([outline.shape], dtype=object)))[0]), 0.0)
         size = float(shapely.area(outline.shape))
-        partial = out > self.source.pack.zone.sliver_m2 or bool(
-            (data.unplaced & (np.minimum(counts, whole) > FALSE)).any()
-        )
+        lost = bool((data.unplaced & (np.minimum(counts, whole) > FALSE)).any())
+        partial = lost or out > self.source.pack.zone.sliver_m2
         zone, crs = self.source.pack.zone, self.source.analysis.crs
         counted = Counted(target.unit, outline, data, counts, whole, crs, zone.planar_crs, self.lang)
         one = counted.quantity(quantity.kind)

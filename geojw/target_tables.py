@@ -13,6 +13,7 @@ from geojw.charts import OPS, figure_text
 from geojw.comparison import OUTSIDE, Comparison
 from geojw.texts import say, texts_of
 
+REASONS_SHOWN = 10
 STYLE = {"met": "green", "not_met": "bold red", "unknown": "magenta", "informative": "blue"}
 
 
@@ -131,7 +132,10 @@ def show_comparison(console: Console, found: Comparison, lang: str) -> None:
     console.print(changed if changed.row_count else say("compare.no_targets", lang))
     if found.screened is not None:
         tally = {word: int((found.verdicts["change"] == word).sum()) for word in ("verdict", "range", "certainty")}
-        console.print(say("compare.sites", lang, count=f"{found.screened:,}", **tally))
+        rejected = f"{len(found.rejected):,}"
+        console.print(say("compare.sites", lang, count=f"{found.screened:,}", rejected=rejected, **tally))
+        for reason in found.rejected["reason"].iloc[:REASONS_SHOWN]:
+            console.print(Text("· " + reason, "bold red"))
         if len(found.verdicts):
             console.print(of_changed_sites(found.verdicts, lang))
 

@@ -200,8 +200,19 @@ def test_the_command_with_sites(packs: tuple[Path, Path], found: Any, tmp_path: 
     assert done.exit_code == 4  # a layer of the demonstration is not delivered, in either version
     table = pd.read_csv(tmp_path / "out" / "verdicts.csv", dtype=str, keep_default_na=False)
     assert table["site_id"].tolist() == found.verdicts["site_id"].tolist()
+    assert "30 sites (0 rejected)" in done.output
     for word in ("made-up", "red line", "met → not met", "SYN-S01", "ERL-1", "added (mu)"):
         assert word in done.output
+
+
+def test_rejected_sites_are_not_lost(make_pack: Any, rows_to_file: Any, tmp_path: Path) -> None:
+    pack = str(make_pack().write())
+    rows = [{"site_id": "A", "box": [0, 0, 10, 10]}, {"site_id": "B", "nothing": True}]
+    rows_to_file(tmp_path / "sites.gpkg", rows)
+    done = run(tmp_path / "out", pack, pack, "--sites", str(tmp_path / "sites.gpkg"))
+    assert done.exit_code == 1
+    assert "1 sites (1 rejected)" in done.output
+    assert "B" in pd.read_csv(tmp_path / "out" / "rejected.csv")["site_id"].tolist()
 
 
 @pytest.mark.parametrize(

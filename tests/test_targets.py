@@ -318,6 +318,30 @@ def test_a_layer_that_is_rightly_empty_has_no_area(make_pack: Any) -> None:
     assert evaluate(opened, on=DAY, lang="en").divisions["value"].tolist() == [0.0]
 
 
+@pytest.mark.parametrize("unknown", ["red", "boundary"])
+def test_an_unknown_accuracy_is_never_firm(make_pack: Any, unknown: str) -> None:
+    layers = {
+        "red": {"features": [{"id": "A", "box": [-10_000, -10_000, 0, 10_000]}]},
+        "boundary": {"features": [{"id": "Z", "box": [-10_000, -10_000, 10_000, 10_000]}]},
+    }
+    layers[unknown]["accuracy_m"] = "absent"
+    for target in ({"quantity": SHARE, "unit": "%"}, {"quantity": AREA}):
+        row = one(one_target(make_pack, target, layers).open())
+        assert math.isnan(row["worst_case"])
+        assert (row["status"], row["certainty"]) == ("met", "marginal")
+
+
+@pytest.mark.parametrize("lost", ["red", "boundary"])
+def test_the_layer_that_failed_is_named(make_pack: Any, lost: str) -> None:
+    layers = {
+        "red": {"features": [{"id": "A", "box": [0, 0, 1000, 1000]}]},
+        "boundary": {"features": [{"id": "Z", "box": [-10_000, -10_000, 10_000, 10_000]}]},
+    }
+    layers[lost]["broken"] = "missing"
+    found = evaluate(one_target(make_pack, {"quantity": AREA}, layers).open(), on=DAY, lang="en")
+    assert list(found.failed) == [lost]
+
+
 def test_a_layer_that_fails_leaves_its_targets_unknown(make_pack: Any) -> None:
     zone = one_target(make_pack, {"quantity": AREA}, {"red": {"broken": "missing"}}).open()
     found = evaluate(zone, on=DAY, lang="en")
