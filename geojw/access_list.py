@@ -144,6 +144,17 @@ def text_of(value: object) -> str:
     return "" if text in _MISSING else text
 
 
+def texts(cells: pd.Series) -> NDArray[np.object_]:
+    """Give a column as `text_of` gives each cell."""
+    if isinstance(cells.dtype, pd.StringDtype):  # nothing but texts: trimmed as a whole
+        trimmed = cells.fillna("").str.strip()
+        return trimmed.where(~trimmed.isin(_MISSING), "").to_numpy(dtype=object)
+    if pd.api.types.is_float_dtype(cells.dtype) or pd.api.types.is_integer_dtype(cells.dtype):
+        codes, unique = pd.factorize(cells, use_na_sentinel=False)
+        return np.array([text_of(cell) for cell in unique], dtype=object)[codes] if len(cells) else np.zeros(0, object)
+    return np.array([text_of(cell) for cell in cells], dtype=object)
+
+
 def listed(value: str, patterns: Iterable[str]) -> bool:
     """Whether a value is one of the listed, ``26*`` being a prefix."""
     return any(value.startswith(p[:-1]) if p.endswith("*") else value == p for p in patterns)

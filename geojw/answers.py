@@ -12,18 +12,20 @@ import pandas as pd
 import shapely
 
 from geojw import nearness, overlay
-from geojw.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_features, text_of
+from geojw.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_features, texts
 from geojw.catalogue import Layer
 from geojw.coverage import Coverage
-from geojw.geodesy import AnalysisCRS, Floats
-from geojw.index import AREA, LINE, POINT, Bools, LayerIndex, Selection, Shapes
+from geojw.geodesy import AnalysisCRS, Floats, Geometries
+from geojw.index import POINT, Bools, LayerIndex, Selection, Shapes
 from geojw.overlay import Pairs
 from geojw.pack import Pack
 from geojw.pieces import Ints
 from geojw.slivers import SLIVER_SHARE, Slivers
-from geojw.wording import Texts, joined_sorted
+from geojw.wording import Texts, by_kind, joined_sorted
 
-NATURAL = {AREA: "overlap_m2", LINE: "overlap_m", POINT: "overlap_point"}
+NATURAL: Texts = np.array(["overlap_point", "overlap_m", "overlap_m2"], dtype=object)
+"""What is taken of points, lines and areas: the position is the dimension."""
+
 UNIT = {"overlap_m2": "m2", "overlap_m": "m", "overlap_point": "", "overlap_share": "share"}
 NEAR_LIMIT_M2, NEAR_LIMIT_SHARE = 1e-3, 1e-9
 NAMED_FEATURES = 5
@@ -170,8 +172,8 @@ class Answer:
 def natural_measures(rule: Rule, row: Layer, shapes: Shapes) -> Texts:
     """Give what is taken of each site: the measure follows the site's dimension where the limit is 0."""
     test = rule.test
-    natural = np.array([NATURAL[int(d)] for d in shapes.dimension], dtype=object)
-    fits = test.value == 0.0 and test.measure in NATURAL.values() and row.geometry == "polygon"
+    natural = NATURAL[shapes.dimension]
+    fits = test.value == 0.0 and test.measure in NATURAL.tolist() and row.geometry == "polygon"
     return natural if fits else np.full(len(natural), test.measure, dtype=object)
 
 
@@ -255,7 +257,7 @@ class OnLayer:
         if (kept.possible & self.data.unplaced).any():
             verdict[verdict == (FALSE if test.is_presence else TRUE)] = UNKNOWN
         why = self._why_open(kept, verdict == UNKNOWN)
-        natural = np.array([NATURAL[int(d)] for d in shapes.dimension], dtype=object)
+        natural = NATURAL[shapes.dimension]
         wrong = (measure != natural) & (not test.is_share)
         verdict[wrong], why[wrong] = UNKNOWN, "dimension"
         found = verdict == (TRUE if test.is_presence else FALSE)
@@ -332,13 +334,13 @@ class OnLayer:
         shapes, sign = self.shapes, 1.0 if test.is_presence else -1.0
         value = np.where(found, low, high) / (shapes.size if test.is_share else 1.0)
         margin = sign * (test.value - value)
-        unit = np.array([UNIT[m] for m in measure], dtype=object)
+        unit = by_kind(lambda word: UNIT[word], measure)
         if test.value == 0.0:
             far = np.flatnonzero((verdict != UNKNOWN) & ~found)
             away = self._nearest(perhaps, far).distance_m
             margin[far], unit[far] = sign * np.where(np.isfinite(away), away, np.nan), "m"
-            for row in np.flatnonzero(found & (shapes.dimension == POINT)):
-                margin[row], unit[row] = -sign * _depth_m(shapes.geometries[row], sure), "m"
+            points = np.flatnonzero(found & (shapes.dimension == POINT))
+            margin[points], unit[points] = -sign * _depths_m(shapes.geometries[points], sure), "m"
         margin[verdict == UNKNOWN] = np.nan
         return margin, unit
 
@@ -427,13 +429,18 @@ class OnLayer:
         return np.asarray(firm & ~np.isnan(site), dtype=bool)
 
 
-def _depth_m(points: shapely.Geometry, selection: Selection) -> float:
-    """Give how deep the deepest of a site's points lies in the kept union."""
-    parts = shapely.get_parts(points)
-    inside = parts[shapely.intersects(selection.union, parts)]
-    if not len(inside) or not len(selection.outline):
-        return 0.0
-    return float(selection.outline.query_nearest(inside, return_distance=True, all_matches=False)[1].max())
+def _depths_m(points: Geometries, selection: Selection) -> Floats:
+    """Give how deep the deepest point of each site lies in the kept union."""
+    out = np.zeros(len(points))
+    if not len(points) or not len(selection.outline):
+        return out
+    parts, site = shapely.get_parts(points, return_index=True)
+    shapely.prepare(selection.union)
+    inside = np.asarray(shapely.intersects(selection.union, parts), dtype=bool)
+    if inside.any():
+        (at, _), depth = selection.outline.query_nearest(parts[inside], return_distance=True, all_matches=False)
+        np.maximum.at(out, site[inside][at], depth)
+    return out
 
 
 def _both(low: Bools, high: Bools) -> Three:
@@ -445,7 +452,7 @@ def site_accuracy_m(attributes: pd.DataFrame, default: float | None) -> Floats:
     """Give the accuracy of each site's own position; what is stated and cannot be read is unknown, not the default."""
     out = np.full(len(attributes), np.nan if default is None else default)
     if "accuracy_m" in attributes:
-        given = np.array([text_of(value) != "" for value in attributes["accuracy_m"]], dtype=bool)
+        given = texts(attributes["accuracy_m"]) != ""
         own = pd.to_numeric(attributes["accuracy_m"], errors="coerce").to_numpy(float, na_value=np.nan)
         out = np.where(given, np.where(own >= 0.0, own, np.nan), out)
     return out

@@ -21,7 +21,7 @@ _SPLITTER = 2.0**27 + 1.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _two_product(a, b):  # type: ignore[no-untyped-def]
+def _two_product(a, b):
     """Give a product and its rounding error."""
     product = a * b
     scaled = _SPLITTER * a
@@ -35,7 +35,7 @@ def _two_product(a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _exact_sign(ax, ay, bx, by, cx, cy):  # type: ignore[no-untyped-def]
+def _exact_sign(ax, ay, bx, by, cx, cy):
     """Give the sign of (b - a) x (c - a) from the exact sum of its six products."""
     total = np.zeros(12)
     length = 0
@@ -68,7 +68,7 @@ def _exact_sign(ax, ay, bx, by, cx, cy):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def side(ax, ay, bx, by, cx, cy):  # type: ignore[no-untyped-def]
+def side(ax, ay, bx, by, cx, cy):
     """Give 1 where c lies left of the line from a to b, -1 right of it, 0 on it: exact for all finite coordinates."""
     left = (bx - ax) * (cy - ay)
     right = (by - ay) * (cx - ax)
@@ -82,7 +82,7 @@ def side(ax, ay, bx, by, cx, cy):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def side_of_site_edge(px, py, qx, qy, ux, uy):  # type: ignore[no-untyped-def]
+def side_of_site_edge(px, py, qx, qy, ux, uy):
     """Give the side of a site's edge on which a vertex of the layer lies: 1 or -1, the site moved by nothing."""
     sign = side(px, py, qx, qy, ux, uy)
     if sign != 0.0:
@@ -93,7 +93,7 @@ def side_of_site_edge(px, py, qx, qy, ux, uy):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def side_of_layer_edge(ux, uy, vx, vy, px, py):  # type: ignore[no-untyped-def]
+def side_of_layer_edge(ux, uy, vx, vy, px, py):
     """Give the side of a layer's edge on which a vertex of a site lies: 1 or -1, the site moved by nothing."""
     sign = side(ux, uy, vx, vy, px, py)
     if sign != 0.0:

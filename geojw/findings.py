@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from geojw.access_list import (
     EFFECTS,
@@ -38,6 +37,12 @@ OVERLAPS = (
 )  # fmt: skip
 
 NUMBERS = frozenset({"value", "limit", "margin"})
+WORDS = frozenset({
+    "rule_id", "layer", "outcome", "effect", "measure", "op", "certainty", "basis", "says", "margin_unit", "reason",
+    "claimed", "data", "rules",
+})  # fmt: skip
+"""Columns of few words that repeat: categories in the tables, dictionary-coded in Parquet."""
+
 DECIMALS = {"overlap_m2": 4, "m2": 4, "overlap_share": 9, "cover_share": 9, "share": 9}
 """Written digits by measure or unit; 3 for all others."""
 
@@ -84,12 +89,12 @@ class LayerFindings:
         Returns
         -------
         Columns
-            `FINDINGS`, a row for each site that the rule governs.
+            `FINDINGS`, a row for each site that the rule governs, and ``row``, the site's position in the batch.
         """
         applies, asked = match_sites(self.batch.attributes, rule.applies, self.batch.pack.zone.attributes)
         rows = np.flatnonzero(applies != FALSE)
         if not rows.size:  # nobody is governed, so nothing is measured
-            return {name: np.zeros(0, dtype=float if name in NUMBERS else object) for name in FINDINGS}
+            return {"row": rows} | {name: np.zeros(0, dtype=float if name in NUMBERS else object) for name in FINDINGS}
         answer = None if failed or self.on_layer is None else self.on_layer.answer(rule)
         lifted, unshown = self._exception(rule)
         outcome = self._outcome(rule, answer, applies, lifted)
@@ -119,7 +124,7 @@ class LayerFindings:
             }
             frame |= {"margin_unit": np.where(np.isnan(margin), "", answer.unit)}
             frame |= {"certainty": np.where(np.isin(outcome, ("hit", "clear")), sure, "")}
-        return {name: _column(frame[name], rows) for name in FINDINGS}
+        return {"row": rows} | {name: _column(frame[name], rows) for name in FINDINGS}
 
     # -- outcome and effect -----------------------------------------------------------------------
 
@@ -233,10 +238,11 @@ class LayerFindings:
         out[outcome == "no_coverage"] = f"{self.name}:no_data" if no_cells else f"coverage:{self.row.coverage}"
         rows = np.flatnonzero(outcome == "not_evaluable")
         why = np.full(len(outcome), "", dtype=object) if answer is None else answer.why
-        out[rows] = by_kind(
-            lambda keys, what: ";".join([*(f"attribute:{key}" for key in _words(keys)), *([f"{self.name}:{what}"] * bool(what))]),
-            asked[rows], why[rows],
-        )  # fmt: skip
+
+        def reason(keys: str, what: str) -> str:
+            return ";".join([*(f"attribute:{key}" for key in _words(keys)), *([f"{self.name}:{what}"] if what else [])])
+
+        out[rows] = by_kind(reason, asked[rows], why[rows])
         return out
 
     def _claims(self, rule: Rule, outcome: Texts) -> Texts:
@@ -279,7 +285,7 @@ class LayerFindings:
         Returns
         -------
         list of Columns
-            `OVERLAPS`; a feature that overlaps and is nearest has two rows still.
+            `OVERLAPS` and ``row``, as above; a feature that overlaps and is nearest has two rows still.
         """
         if not isinstance(self.on_layer, OnLayer):
             return []
@@ -289,10 +295,9 @@ class LayerFindings:
         for rule, frame in zip(rules, findings, strict=True):
             if rule.test.is_distance:
                 near = np.flatnonzero(frame["feature_ids"] != "")
-                site = pd.Index(self.batch.ids).get_indexer(pd.Index(frame["site_id"][near]))
                 ruled = np.full(len(near), rule.id, dtype=object)
-                figures = {"distance_m": frame["value"][near]}
-                out.append(self._overlap_rows(site, frame["feature_ids"][near], ruled, figures))
+                near_m = {"distance_m": frame["value"][near]}
+                out.append(self._overlap_rows(frame["row"][near], frame["feature_ids"][near], ruled, near_m))
         return out
 
     def _shared(self, rules: Sequence[Rule]) -> Columns:
@@ -320,7 +325,7 @@ class LayerFindings:
             figure = figures.get(column, np.full(len(site), np.nan))
             frame[column] = np.round(figure, DECIMALS.get(column, 3))
         rows = np.arange(len(site))
-        return {name: _column(frame[name], rows) for name in OVERLAPS}
+        return {"row": site} | {name: _column(frame[name], rows) for name in OVERLAPS}
 
 
 def _column(cells: object, rows: Ints) -> np.ndarray[Any, Any]:

@@ -122,7 +122,7 @@ def edges_of(geometries: Geometries) -> Edges:
             return Edges(*_taken_apart(xy, offsets[0], np.zeros(0, dtype=np.int64), paths))
         case _:
             shells = offsets[1][:-1]
-            paths = offsets[1][offsets[2]] if len(offsets) > 2 else offsets[1]  # noqa: PLR2004 - of multipolygons
+            paths = offsets[1][offsets[2]] if len(offsets) > 2 else offsets[1]
             return Edges(*_taken_apart(xy, offsets[0], shells, paths))
 
 
@@ -139,14 +139,14 @@ def _mixed(geometries: Geometries, dimension: NDArray[np.int32]) -> Edges:
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     before = np.where(before < 0, -1, place[before])[order]
-    ends = [np.concatenate([getattr(part, name) for part in parts])[order] for name in ("px", "py", "qx", "qy")]
+    px, py, qx, qy = (np.concatenate([getattr(p, name) for p in parts])[order] for name in ("px", "py", "qx", "qy"))
     owner = owner[order].astype(np.int64)
-    return Edges(*ends, owner, before, np.searchsorted(owner, np.arange(len(geometries) + 1)).astype(np.int64))
+    return Edges(px, py, qx, qy, owner, before, np.searchsorted(owner, np.arange(len(geometries) + 1)).astype(np.int64))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _taken_apart(xy, ends, shells, paths):  # type: ignore[no-untyped-def]
-    """Give the edges of rings (`shells` names the outer ones) or, without shells, of lines; `paths` are each owner's."""
+def _taken_apart(xy, ends, shells, paths):
+    """Give the edges of rings (`shells` names the outer ones) or of lines; `paths` are each owner's."""
     n = len(xy)
     px, py, qx, qy = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     owner, before = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
@@ -214,7 +214,7 @@ def grid_of(geometries: Geometries) -> Grid:
         cell_m *= 2.0  # long edges lie in many cells
     first = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
     listed = _list_edges(edges, west, south, cell_m, columns, rows, first)
-    areal = bool(shapely.get_dimensions(geometries).max() == 2)  # noqa: PLR2004
+    areal = bool(shapely.get_dimensions(geometries).max() == 2)
     none = np.zeros(0, dtype=np.int32)
     grid = Grid(edges, west, south, cell_m, columns, rows, first, listed, np.zeros(columns * rows + 1, np.int64), none,
                 np.array([west, south, east, north]), np.asarray(shapely.area(geometries)))  # fmt: skip
@@ -225,14 +225,14 @@ def grid_of(geometries: Geometries) -> Grid:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def cell_at(value, origin, cell_m, count):  # type: ignore[no-untyped-def]
+def cell_at(value, origin, cell_m, count):
     """Give the column or row of a coordinate; what lies beyond the grid belongs to its outermost cells."""
     number = int((value - origin) / cell_m)
     return min(max(number, 0), count - 1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _count_listed(edges, x0, y0, cell_m, columns, rows):  # type: ignore[no-untyped-def]
+def _count_listed(edges, x0, y0, cell_m, columns, rows):
     counts = np.zeros(columns * rows, dtype=np.int64)
     for e in range(len(edges.px)):
         c0 = cell_at(min(edges.px[e], edges.qx[e]), x0, cell_m, columns)
@@ -246,7 +246,7 @@ def _count_listed(edges, x0, y0, cell_m, columns, rows):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _list_edges(edges, x0, y0, cell_m, columns, rows, first):  # type: ignore[no-untyped-def]
+def _list_edges(edges, x0, y0, cell_m, columns, rows, first):
     listed = np.empty(first[-1], dtype=np.int32)
     at = first[:-1].copy()
     for e in range(len(edges.px)):
@@ -262,8 +262,8 @@ def _list_edges(edges, x0, y0, cell_m, columns, rows, first):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def step_over(ux, uy, vx, vy, ax, ay, bx, by):  # type: ignore[no-untyped-def]
-    """Give 1 where the way from a to b (of a site) enters at the layer's edge from u to v, -1 where it leaves, else 0."""
+def step_over(ux, uy, vx, vy, ax, ay, bx, by):
+    """Give 1 where a site's way from a to b enters at the layer's edge from u to v, -1 where it leaves, else 0."""
     if max(ux, vx) < min(ax, bx) or min(ux, vx) > max(ax, bx) or max(uy, vy) < min(ay, by) or min(uy, vy) > max(ay, by):
         return 0
     if side_of_site_edge(ax, ay, bx, by, ux, uy) == side_of_site_edge(ax, ay, bx, by, vx, vy):
@@ -275,7 +275,7 @@ def step_over(ux, uy, vx, vy, ax, ay, bx, by):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _list_within(grid):  # type: ignore[no-untyped-def]
+def _list_within(grid):
     """Walk along the middles of each row of cells and note the features in which each lies."""
     edges = grid.edges
     features = len(grid.area_m2)
@@ -327,7 +327,7 @@ def _list_within(grid):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def grown(values, count, more):  # type: ignore[no-untyped-def]
+def grown(values, count, more):
     """Give a longer copy of an array of which `count` places are taken and `more` are needed."""
     longer = np.empty(2 * (count + more), dtype=values.dtype)
     longer[:count] = values[:count]
@@ -335,7 +335,7 @@ def grown(values, count, more):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def grown_rows(values, count):  # type: ignore[no-untyped-def]
+def grown_rows(values, count):
     """Give a longer copy of a table of which `count` rows are taken."""
     longer = np.empty((2 * (count + 1), values.shape[1]))
     longer[:count] = values[:count]
@@ -343,20 +343,16 @@ def grown_rows(values, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def first_met(grid, e, column, row, first_column, first_row):  # type: ignore[no-untyped-def]
+def first_met(grid, e, column, row, first_column, first_row):
     """Whether no cell before this one, of a block that begins at the first column and row, lists the edge too."""
     edges = grid.edges
-    if column > first_column:
-        if cell_at(min(edges.px[e], edges.qx[e]), grid.x0, grid.cell_m, grid.columns) < column:
-            return False
-    if row > first_row:
-        if cell_at(min(edges.py[e], edges.qy[e]), grid.y0, grid.cell_m, grid.rows) < row:
-            return False
-    return True
+    if column > first_column and cell_at(min(edges.px[e], edges.qx[e]), grid.x0, grid.cell_m, grid.columns) < column:
+        return False
+    return row <= first_row or cell_at(min(edges.py[e], edges.qy[e]), grid.y0, grid.cell_m, grid.rows) >= row
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def candidates_in(grid, west, south, east, north, found):  # type: ignore[no-untyped-def]
+def candidates_in(grid, west, south, east, north, found):
     """Give the edges whose boxes meet a box, sorted, in `found` (made longer as needed), and their number."""
     count = 0
     if west > grid.bounds[2] or east < grid.bounds[0] or south > grid.bounds[3] or north < grid.bounds[1]:
@@ -386,7 +382,7 @@ def candidates_in(grid, west, south, east, north, found):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def in_order(values, count):  # type: ignore[no-untyped-def]
+def in_order(values, count):
     """Sort the first `count` numbers of an array in place."""
     if count > FEW:
         values[:count] = np.sort(values[:count])
@@ -400,7 +396,7 @@ def in_order(values, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def square_to_edge(x, y, ux, uy, vx, vy):  # type: ignore[no-untyped-def]
+def square_to_edge(x, y, ux, uy, vx, vy):
     """Give the square of the distance from a point to an edge, in m2."""
     ex, ey, dx, dy = vx - ux, vy - uy, x - ux, y - uy
     square = ex * ex + ey * ey

@@ -57,19 +57,19 @@ def nearest_candidates(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _share(x, y, ux, uy, ex, ey, inverse):  # type: ignore[no-untyped-def]
+def _share(x, y, ux, uy, ex, ey, inverse):
     """Give where on an edge, from 0 to 1, the point nearest to a point lies; `inverse` is 1 by its length squared."""
     return min(max(((x - ux) * ex + (y - uy) * ey) * inverse, 0.0), 1.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _inverse(ex, ey):  # type: ignore[no-untyped-def]
+def _inverse(ex, ey):
     square = ex * ex + ey * ey
     return 1.0 / square if square > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _closest(sx, sy, tx, ty, inverse, first, last, ux, uy, vx, vy, open_end, may_cross):  # type: ignore[no-untyped-def]
+def _closest(sx, sy, tx, ty, inverse, first, last, ux, uy, vx, vy, open_end, may_cross):
     """Give the square of the distance of a layer's edge to a site's edges, and the two nearest points."""
     square, x, y, a, b = np.inf, 0.0, 0.0, 0.0, 0.0
     ex, ey = vx - ux, vy - uy
@@ -101,7 +101,7 @@ def _closest(sx, sy, tx, ty, inverse, first, last, ux, uy, vx, vy, open_end, may
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squares):  # type: ignore[no-untyped-def]
+def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squares):
     """Look through the cells around a site, ring by ring, until none can hold a nearer edge; give the candidates."""
     # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
     ux, uy, vx, vy, owner = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner
@@ -154,19 +154,19 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _widened(square, spread):  # type: ignore[no-untyped-def]
+def _widened(square, spread):
     """Give the square of the distance up to which others compete with one at this distance."""
     near = np.sqrt(square) * (1.0 + 2.0 * spread) + SLACK_M
     return near * near
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _same(one, other):  # type: ignore[no-untyped-def]
+def _same(one, other):
     return one[0] == other[0] and one[1] == other[1] and one[2] == other[2] and one[3] == other[3]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _candidates(areal_site, sites, place, grid, kept, distortion, start, stop):  # type: ignore[no-untyped-def]
+def _candidates(areal_site, sites, place, grid, kept, distortion, start, stop):
     work = work_for(grid)
     found, ends, squares = np.empty(64, dtype=np.int64), np.empty((64, 4)), np.empty(64)
     room = 2 * (stop - start) + 64

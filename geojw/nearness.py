@@ -125,10 +125,8 @@ def _compiled_nearest(
     return out
 
 
-def _keep_first(
-    out: Nearest, row: Ints, feature: Ints, start: Floats, end: Floats, analysis: AnalysisCRS
-) -> None:
-    """Measure candidates on the ellipsoid and write the nearest of each site, of equally near ones the first feature."""
+def _keep_first(out: Nearest, row: Ints, feature: Ints, start: Floats, end: Floats, analysis: AnalysisCRS) -> None:
+    """Measure candidates on the ellipsoid; write the nearest of each site, of equally near ones the first feature."""
     distance = np.zeros(len(row))
     apart = np.any(start != end, axis=1)
     distance[apart] = analysis.distance_m(start[apart], end[apart])
@@ -162,7 +160,7 @@ def farthest_m(shapes: Shapes, area: shapely.Geometry, within_m: Floats, analysi
         Exact where a corner of the area is the farthest point, as for every convex site. Else it is at most `within_m`
         where all of the area is that near, and infinite where that is not sure.
     """
-    corners = shapely.points(shapely.get_coordinates(shapely.convex_hull(area)))
+    corners = np.asarray(shapely.points(shapely.get_coordinates(shapely.convex_hull(area))), dtype=object)
     corner_m = _farthest_corner_m(shapes.geometries, corners, analysis)
     convex = shapely.equals(shapely.convex_hull(shapes.geometries), shapes.geometries)
     out = np.where((corner_m > within_m) | convex, corner_m, np.inf)
@@ -271,9 +269,7 @@ def _within(shapes: Shapes, grid: Grid, workers: int) -> Floats:
     return out
 
 
-def _moved_grid(
-    selection: Selection, accuracy_m: Floats, site_accuracy_m: float, *, grown: bool, workers: int
-) -> Grid:
+def _moved_grid(selection: Selection, accuracy_m: Floats, site_accuracy_m: float, *, grown: bool, workers: int) -> Grid:
     """Give the whole kept union grown or shrunk, made once, as the edges of its tiles."""
     from geojw.grid import grid_of  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
@@ -287,7 +283,7 @@ def _moved_grid(
             def move(part: slice) -> None:
                 reach = at[part] + float(accuracy_m[selection.kept].max())
                 union = _moved_union(tiles[part], reach, selection, accuracy_m, at[part], grown=grown)
-                pieces, owner = shapely.get_parts(intersections(tiles[part], union)[0], return_index=True)
+                pieces = shapely.get_parts(intersections(tiles[part], union)[0])
                 areal = shapely.get_dimensions(pieces) == AREA
                 moved[part.start] = np.asarray(pieces[areal], dtype=object)
 

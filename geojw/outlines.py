@@ -94,7 +94,7 @@ def _assemble(shapes: Geometries, start: int, xy: Floats, ring_ends: Ints, rings
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _crossings(sites, first, last, edges, f, found, candidates, spots):  # type: ignore[no-untyped-def]
+def _crossings(sites, first, last, edges, f, found, candidates, spots):
     """List the crossings of a site with a feature: site's edge, share, feature's edge, share, step, x, y."""
     px, py, qx, qy, ux, uy, vx, vy = (
         sites.px, sites.py, sites.qx, sites.qy, edges.px, edges.py, edges.qx, edges.qy,
@@ -123,14 +123,14 @@ def _crossings(sites, first, last, edges, f, found, candidates, spots):  # type:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _next_along(spots, count, one, edge_column, after):  # type: ignore[no-untyped-def]
+def _next_along(spots, count, one, edge_column, after):
     """Give the crossing that follows `one` along a boundary, and how many edges' ends lie between; -1 where none."""
     e, share = int(spots[one, edge_column]), spots[one, edge_column + 1]
     best = -1
     for k in range(count):  # on the same edge, further on
-        if k != one and int(spots[k, edge_column]) == e and spots[k, edge_column + 1] > share:
-            if best < 0 or spots[k, edge_column + 1] < spots[best, edge_column + 1]:
-                best = k
+        further = k != one and int(spots[k, edge_column]) == e and spots[k, edge_column + 1] > share
+        if further and (best < 0 or spots[k, edge_column + 1] < spots[best, edge_column + 1]):
+            best = k
     if best >= 0:
         return best, 0
     passed, at = 0, e
@@ -138,15 +138,15 @@ def _next_along(spots, count, one, edge_column, after):  # type: ignore[no-untyp
         at = after[at]
         passed += 1
         for k in range(count):
-            if int(spots[k, edge_column]) == at and (at != e or spots[k, edge_column + 1] <= share):
-                if best < 0 or spots[k, edge_column + 1] < spots[best, edge_column + 1]:
-                    best = k
+            there = int(spots[k, edge_column]) == at and (at != e or spots[k, edge_column + 1] <= share)
+            if there and (best < 0 or spots[k, edge_column + 1] < spots[best, edge_column + 1]):
+                best = k
         if best >= 0 or at == e:
             return best, passed
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _put(xy, count, x, y, start):  # type: ignore[no-untyped-def]
+def _put(xy, count, x, y, start):
     """Append a point unless it repeats the last of its ring."""
     if count > start and xy[count - 1, 0] == x and xy[count - 1, 1] == y:
         return xy, count
@@ -157,11 +157,11 @@ def _put(xy, count, x, y, start):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _close(xy, count, start):  # type: ignore[no-untyped-def]
+def _close(xy, count, start):
     """Close a ring; give its end and twice its area, or its start and 0 where it has none."""
     if count - start > 1 and xy[count - 1, 0] == xy[start, 0] and xy[count - 1, 1] == xy[start, 1]:
         count -= 1
-    if count - start < 3:  # noqa: PLR2004 - corners of a triangle
+    if count - start < 3:
         return xy, start, 0.0
     twice = 0.0
     for i in range(start + 1, count - 1):
@@ -174,7 +174,7 @@ def _close(xy, count, start):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _follow(sites, after, edges, behind, spots, count, used, one, xy, points):  # type: ignore[no-untyped-def]
+def _follow(sites, after, edges, behind, spots, count, used, one, xy, points):
     """Trace the ring that begins at an entering crossing; give where its points end, or -1 where it does not close."""
     start, at = points, one
     for _ in range(count):
@@ -203,7 +203,7 @@ def _follow(sites, after, edges, behind, spots, count, used, one, xy, points):  
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _whole_ring(edges, ring, xy, points):  # type: ignore[no-untyped-def]
+def _whole_ring(edges, ring, xy, points):
     start = points
     for e in range(ring, edges.before[ring] + 1):
         xy, points = _put(xy, points, edges.px[e], edges.py[e], start)
@@ -211,19 +211,22 @@ def _whole_ring(edges, ring, xy, points):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _crossed(spots, count, column, first, last):  # type: ignore[no-untyped-def]
+def _crossed(spots, count, column, first, last):
+    some = False
     for k in range(count):
-        if first <= spots[k, column] <= last:
-            return True
-    return False
+        some = some or first <= spots[k, column] <= last
+    return some
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _trace(sites, after, place, feature, grid, behind, start, stop):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912 - one walk over the kinds of rings
+def _trace(sites, after, place, feature, grid, behind, start, stop):
     work, edges = work_for(grid), grid.edges
     found, spots = np.empty(256, dtype=np.int32), np.empty((16, 7))
     xy = np.empty((16 * (stop - start) + 64, 2))
-    ring_ends, outer = np.zeros(2 * (stop - start) + 16, dtype=np.int64), np.zeros(2 * (stop - start) + 16, dtype=np.bool_)
+    ring_ends, outer = (
+        np.zeros(2 * (stop - start) + 16, dtype=np.int64),
+        np.zeros(2 * (stop - start) + 16, dtype=np.bool_),
+    )
     rings = np.zeros(stop - start + 1, dtype=np.int64)
     points, ring_count = 0, 0
     for pair in range(start, stop):

@@ -23,7 +23,6 @@ from geojw.index import (
     LayerIndex,
     Selection,
     Shapes,
-    default_workers,
     in_threads,
     runs,
     size_of,
@@ -196,9 +195,7 @@ def _shared(
     return inside, rest, *intersections(sites[rest], others[rest])
 
 
-def shared_shapes(
-    shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex, workers: int = 1
-) -> Geometries:
+def shared_shapes(shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex, workers: int = 1) -> Geometries:
     """
     Build the shapes that sites share with features, pair by pair.
 

@@ -106,7 +106,7 @@ class Output(ResultFolder):
             Leave sites that are clear out of the file of geometries.
         """
         tables = {
-            "verdicts": screening.verdicts, "findings": screening.findings, "overlaps": screening.overlaps,
+            "verdicts": screening.verdicts, "findings": screening.coded_findings, "overlaps": screening.coded_overlaps,
             "rejected": screening.rejected,
         }  # fmt: skip
         for name, frame in tables.items():
@@ -121,7 +121,8 @@ class Output(ResultFolder):
             verdicts = verdicts[(verdicts["verdict"] != "clear")]
         shown = screening.sites.geometry.loc[verdicts["site_id"]]
         self._write_shapes("sites", verdicts, self.analysis.to_geographic(np.asarray(shown.values, dtype=object)))
-        rows = screening.overlaps[screening.overlaps["site_id"].isin(verdicts["site_id"])]
+        rows = screening.coded_overlaps
+        rows = rows[rows["site_id"].isin(verdicts["site_id"])]
         rows = rows[rows["overlap_share"].notna()].reset_index(drop=True)
         shapes = overlap_shapes(rows, screening.sites, layers, many=screening.many)
         self._write_shapes("overlaps", rows, self.analysis.to_geographic(shapes))
@@ -203,7 +204,7 @@ def overlap_shapes(
     out = np.full(len(rows), shapely.Polygon(), dtype=object)
     shapes = Shapes.of(np.asarray(sites.geometry.values, dtype=object), many=many)
     place = sites.index.get_indexer(rows["site_id"])
-    for name, group in rows.groupby("layer", sort=True):
+    for name, group in rows.groupby("layer", sort=True, observed=True):
         index = layers[str(name)].index
         features = index.features.index.get_indexer(group["feature_id"])
         at = group.index.to_numpy()
@@ -272,6 +273,13 @@ class _Table:
             return pa.array(cells.to_numpy(dtype=float), kind, from_pandas=True)
         if pa.types.is_boolean(kind):
             return pa.array(cells.to_numpy(dtype=bool), kind)
+        if isinstance(cells.dtype, pd.CategoricalDtype) and not cells.isna().any():
+            words = pa.array([_word(value) for value in cells.cat.categories], pa.string())
+            coded = pa.DictionaryArray.from_arrays(pa.array(cells.cat.codes.to_numpy(), pa.int32()), words)
+            return coded if pa.types.is_dictionary(kind) else coded.dictionary_decode()
+        if isinstance(cells.dtype, pd.StringDtype) and not cells.isna().any():
+            texts = pa.array(cells.array, pa.string())
+            return texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts
         codes, unique = pd.factorize(cells, use_na_sentinel=False)
         words = pa.array([_word(value) for value in unique], pa.string())
         texts = words.take(pa.array(codes))  # two cells may be one word: the dictionary is made anew

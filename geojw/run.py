@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,7 +22,7 @@ from geojw.answers import LayerData
 from geojw.catalogue import Audience
 from geojw.errors import Fault, LayerError, OutputError
 from geojw.folder import PASSPORT
-from geojw.intake import SiteFiles, file_hash, place
+from geojw.intake import SiteFiles, Sites, file_hash, place
 from geojw.pack import Pack
 from geojw.screening import Screening
 from geojw.slivers import SLIVER_SHARE
@@ -105,7 +106,7 @@ class Summary:
         self.rejected = pd.concat([self.rejected, part.rejected], ignore_index=True).iloc[:REMARKS_KEPT]
         self.verdicts.update(part.verdicts["verdict"])
         self.at_most.update(part.verdicts["at_most"])
-        self.lifted += int((part.findings["outcome"] == "lifted").sum())
+        self.lifted += int((part.coded_findings["outcome"] == "lifted").sum())
         self.failed.update(part.failed)
         self.remarks += remarks[: max(REMARKS_KEPT - len(self.remarks), 0)]
         self.notes += part.notes
@@ -227,16 +228,8 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
     summary = Summary(zone, options, len(files), remarks=list(files.remarks))
     parts: list[Screening] = []
     with report.Output(options.out, zone.analysis, options.format) as output:
-        for sites in files.batches(options.batch):
-            progress("screening", summary.screened, summary.read)
-            placed = place(sites, zone.analysis, zone.pack.site_columns)
-            part = screening.screen(
-                placed.frame, zone, on=options.day, lang=options.lang, workers=options.workers,
-                batch=options.batch, many=summary.read >= screening.MANY, rejected=placed.rejected,
-            )  # fmt: skip
-            summary.add(part, placed.remarks)
-            only = summary.large and not options.all_geometry
-            output.add(part, zone.layers_read(), only_not_clear=only)
+        for part, remarks in _screened(files, zone, options, summary, output, progress):
+            summary.add(part, remarks)
             if options.with_map and not summary.large:
                 parts.append(part)
         page = None
@@ -248,6 +241,32 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
             output.add_page(page)
         output.publish(summary.passport(files))
     return summary
+
+
+def _screened(
+    files: SiteFiles, zone: Zone, options: Options, summary: Summary, output: report.Output, progress: Progress
+) -> Iterator[tuple[Screening, tuple[Fault, ...]]]:
+    """Screen batch by batch; the next is read and the last is written meanwhile."""
+    batches = iter(files.batches(options.batch))
+    only = summary.large and not options.all_geometry
+
+    def read() -> Sites | None:
+        sites = next(batches, None)
+        return None if sites is None else place(sites, zone.analysis, zone.pack.site_columns)
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        ahead, behind = reader.submit(read), writer.submit(lambda: None)
+        while (placed := ahead.result()) is not None:
+            ahead = reader.submit(read)
+            progress("screening", summary.screened, summary.read)
+            part = screening.screen(
+                placed.frame, zone, on=options.day, lang=options.lang, workers=options.workers,
+                batch=options.batch, many=summary.read >= screening.MANY, rejected=placed.rejected,
+            )  # fmt: skip
+            behind.result()
+            behind = writer.submit(output.add, part, zone.layers_read(), only_not_clear=only)
+            yield part, placed.remarks
+        behind.result()
 
 
 def _page(parts: list[Screening], summary: Summary) -> str:

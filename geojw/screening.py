@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from pandas.api.types import union_categoricals
 
-from geojw.access_list import EFFECTS, Rule, listed, text_of
+from geojw.access_list import EFFECTS, Rule, listed, texts
 from geojw.answers import Batch, BeyondError, LayerData, OnLayer, site_accuracy_m
 from geojw.catalogue import Layer
 from geojw.errors import CRSError, Fault, LayerError
-from geojw.findings import FINDINGS, OVERLAPS, Columns, LayerFindings
+from geojw.findings import FINDINGS, OVERLAPS, WORDS, Columns, LayerFindings
 from geojw.geodesy import AnalysisCRS, planar_area_m2, read_crs
 from geojw.index import AREA, LINE, Bools, Shapes, default_workers
 from geojw.pack import Pack
@@ -25,7 +27,7 @@ from geojw.pieces import Ints
 from geojw.quantity_rows import AREA_UNITS
 from geojw.rasters import RasterData
 from geojw.texts import say
-from geojw.wording import Texts, joined
+from geojw.wording import Texts, by_kind, joined
 
 UNKNOWN_OUTCOMES = ("no_coverage", "source_failed", "not_evaluable")
 BATCH = 20_000
@@ -69,8 +71,10 @@ class Screening:
 
     Parameters
     ----------
-    verdicts, findings, overlaps
-        The tables of DESIGN, "Interface", sorted.
+    verdicts
+        The table of DESIGN, "Interface", sorted.
+    coded_findings, coded_overlaps
+        The tables `findings` and `overlaps` with words that repeat as categories: fast to make and to write.
     rejected
         Rows of the input that could not be screened, with the reason in words.
     failed
@@ -86,14 +90,30 @@ class Screening:
     """
 
     verdicts: pd.DataFrame
-    findings: pd.DataFrame
-    overlaps: pd.DataFrame
+    coded_findings: pd.DataFrame
+    coded_overlaps: pd.DataFrame
     rejected: pd.DataFrame
     failed: Mapping[str, LayerError]
     notes: tuple[tuple[str, str, str, str], ...]
     day: date
     sites: gpd.GeoDataFrame
     many: bool = False
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """A row for each site and rule in force that governs it."""
+        return _plain(self.coded_findings)
+
+    @cached_property
+    def overlaps(self) -> pd.DataFrame:
+        """A row for each site and feature that it shares something with or that is the nearest of a distance rule."""
+        return _plain(self.coded_overlaps)
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Give categories as the texts that they are."""
+    words = [name for name in table.columns if isinstance(table[name].dtype, pd.CategoricalDtype)]
+    return table.astype(dict.fromkeys(words, "str"))
 
 
 def screen(
@@ -152,8 +172,8 @@ def screen(
     ]
     return Screening(
         verdicts=_stacked([part.verdicts for part in parts]),
-        findings=_stacked([part.findings for part in parts]),
-        overlaps=_stacked([part.overlaps for part in parts]),
+        coded_findings=_stacked([part.coded_findings for part in parts]),
+        coded_overlaps=_stacked([part.coded_overlaps for part in parts]),
         rejected=_told(rejected, lang),
         failed=dict(sorted({name: error for part in parts for name, error in part.failed.items()}.items())),
         notes=tuple(note for part in parts for note in part.notes),
@@ -172,7 +192,15 @@ def _told(rejected: pd.DataFrame | None, lang: str) -> pd.DataFrame:
 
 def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     full = [frame for frame in frames if len(frame)] or list(frames[:1])
-    return pd.concat(full, ignore_index=True) if len(full) > 1 else full[0].reset_index(drop=True)
+    if len(full) == 1:
+        return full[0].reset_index(drop=True)
+    words = {
+        name: union_categoricals([frame[name] for frame in full], sort_categories=True)
+        for name in full[0].columns
+        if isinstance(full[0][name].dtype, pd.CategoricalDtype)
+    }
+    plain = pd.concat([frame.drop(columns=list(words)) for frame in full], ignore_index=True)
+    return plain.assign(**words)[list(full[0].columns)]
 
 
 # ---------------------------------------------------------------------------------------------- one batch
@@ -206,8 +234,8 @@ def _screen_batch(
         notes += one.notes
         if one.error is not None:
             failed[name] = one.error
-    table = _sorted(findings, FINDINGS, ["site_id", "rule_id"])
-    merged = _merged_overlaps(_sorted(overlaps, OVERLAPS, ["site_id", "layer", "feature_id"]))
+    table = _table(findings, FINDINGS, batch.ids, ["rule_id"])
+    merged = _table(overlaps, OVERLAPS, batch.ids, ["layer", "feature_id"])
     none = pd.DataFrame(columns=list(REJECTED))
     return Screening(_verdicts(table, batch), table, merged, none, failed, tuple(notes), day, sites)
 
@@ -280,24 +308,45 @@ def where_faults(row: Layer, rules: Iterable[Rule], data: LayerData) -> Iterable
                         yield Fault("where_value", at, {"column": column, "value": value, "rule": rule.id})
 
 
-def _sorted(parts: list[Columns], columns: Sequence[str], order: list[str]) -> pd.DataFrame:
-    parts = [part for part in parts if len(part["site_id"])]
+def _table(parts: list[Columns], columns: Sequence[str], ids: Texts, keys: Sequence[str]) -> pd.DataFrame:
+    """
+    Make one table of the columns of a batch.
+
+    Parameters
+    ----------
+    parts
+        With ``row``, the site's position.
+    columns
+        The table's columns, the first of them ``site_id``.
+    ids
+        The sites, sorted.
+    keys
+        By what rows of one site are sorted; what then is equal becomes one row.
+    """
+    parts = [part for part in parts if len(part["row"])]
     if not parts:
         return pd.DataFrame(columns=list(columns))
-    out = pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in columns})
-    return out.sort_values(order, kind="stable", ignore_index=True)
+    row = np.concatenate([part["row"] for part in parts])
+    codes = [pd.factorize(np.concatenate([part[key] for part in parts]), sort=True)[0] for key in keys]
+    order = np.lexsort((*reversed(codes), row))
+    row, codes = row[order], [code[order] for code in codes]
+    cells: dict[str, Any] = {"site_id": pd.array(ids, dtype="str").take(row)}
+    for name in columns[1:]:
+        column = np.concatenate([part[name] for part in parts])[order]
+        cells[name] = pd.Categorical(column) if name in WORDS else column
+    table = pd.DataFrame(cells)
+    again = np.all([np.diff(key) == 0 for key in (row, *codes)], axis=0)
+    return _merged(table, np.append(again, False) | np.insert(again, 0, False), keys) if again.any() else table
 
 
-def _merged_overlaps(table: pd.DataFrame) -> pd.DataFrame:
+def _merged(table: pd.DataFrame, many: Bools, keys: Sequence[str]) -> pd.DataFrame:
     """Make one row of a feature that both overlaps a site and is the nearest of a distance rule."""
-    key = ["site_id", "layer", "feature_id"]
-    many = table.duplicated(key, keep=False)
-    if not many.any():
-        return table
+    key = ["site_id", *keys]
     how = {column: "first" for column in table.columns if column not in (*key, "rules")}
     merged = table[many].groupby(key, sort=False, observed=True).agg({**how, "rules": _union_of_lists}).reset_index()
     out = pd.concat([table[~many], merged[table.columns]], ignore_index=True)
-    return out.sort_values(key, kind="stable", ignore_index=True)
+    words = {column: pd.Categorical(out[column].astype(object)) for column in out.columns if column in WORDS}
+    return out.assign(**words).sort_values(key, kind="stable", ignore_index=True)
 
 
 def _union_of_lists(cells: pd.Series) -> str:
@@ -312,7 +361,7 @@ def _verdicts(findings: pd.DataFrame, batch: Batch) -> pd.DataFrame:
     shapes, attributes = batch.shapes, batch.attributes
     area = np.where(shapes.dimension == AREA, shapes.size, np.nan)
     named = "name" in attributes
-    out["name"] = [text_of(value) for value in attributes["name"]] if named else ""
+    out["name"] = texts(attributes["name"]) if named else ""
     out["area_m2"] = np.round(area, 4)
     out["area_ha"], out["area_mu"] = np.round(area / AREA_UNITS["ha"], 8), np.round(area / AREA_UNITS["mu"], 7)
     out["length_m"] = np.round(np.where(shapes.dimension == LINE, shapes.size, np.nan), 3)
@@ -321,10 +370,10 @@ def _verdicts(findings: pd.DataFrame, batch: Batch) -> pd.DataFrame:
     if planar is not None and len(shapes):
         moved = planar_area_m2(shapes.geometries, batch.analysis.crs, read_crs(planar, "zone.toml, planar_crs"))
         out["area_planar_m2"] = np.round(np.where(shapes.dimension == AREA, moved, np.nan), 4)
-    claimed = out["lifted"] != ""
-    out.loc[claimed, "data"] = [
-        "claims_unchecked" + (f";{words}" if words else "") for words in out.loc[claimed, "data"]
-    ]
+    claimed = (out["lifted"] != "").to_numpy(dtype=bool)
+    data = out["data"].to_numpy(dtype=object, copy=True)
+    data[claimed] = by_kind(lambda words: "claims_unchecked" + (f";{words}" if words else ""), data[claimed])
+    out["data"] = data
     words = {word: say(f"verdict.{word}", batch.lang) for word in (*EFFECTS, "undetermined")}
     out["verdict_text"] = out["verdict"].map(words)
     return out[list(VERDICTS)]

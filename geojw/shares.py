@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from geojw.exact import side_of_site_edge
 from geojw.geodesy import Floats
 from geojw.grid import (
-    Edges,
     Grid,
     candidates_in,
     cell_at,
@@ -83,7 +82,7 @@ def shared(part: Part, grid: Grid, workers: int = 1) -> tuple[Ints, Ints, Floats
 
 
 class _Work(NamedTuple):
-    """What is known of each feature, and of each edge of the layer, while one site is measured; all 0 before and after."""
+    """What is known of features and of the layer's edges while one site is measured; all 0 before and after."""
 
     total: Floats
     noise: Floats
@@ -102,7 +101,7 @@ FEW = 64
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def features_at(grid, x, y, state, touched, many):  # type: ignore[no-untyped-def]
+def features_at(grid, x, y, state, touched, many):
     """Add 1 to `state` for the features in which a point of a site lies; give how many are `touched` now."""
     if x < grid.bounds[0] or x > grid.bounds[2] or y < grid.bounds[1] or y > grid.bounds[3]:
         return many
@@ -125,7 +124,7 @@ def features_at(grid, x, y, state, touched, many):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _touch(f, touched, many):  # type: ignore[no-untyped-def]
+def _touch(f, touched, many):
     for k in range(many):
         if touched[k] == f:
             return many
@@ -134,7 +133,7 @@ def _touch(f, touched, many):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def site_holds(sites, first, last, x, y):  # type: ignore[no-untyped-def]
+def site_holds(sites, first, last, x, y):
     """Give how often a vertex of the layer lies in a site: 0 or 1, the site moved by nothing."""
     count = 0
     for e in range(first, last):
@@ -151,7 +150,8 @@ def site_holds(sites, first, last, x, y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def work_for(grid):  # type: ignore[no-untyped-def]
+def work_for(grid):
+    """Give the room to measure sites on a layer."""
     features = len(grid.area_m2)
     return _Work(
         np.zeros(features), np.zeros(features), np.zeros(features, dtype=np.int32),
@@ -161,7 +161,8 @@ def work_for(grid):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def box_of(sites, first, last):  # type: ignore[no-untyped-def]
+def box_of(sites, first, last):
+    """Give west, south, east, north of one site."""
     west, south, east, north = np.inf, np.inf, -np.inf, -np.inf
     for e in range(first, last):
         west, east = min(west, sites.px[e], sites.qx[e]), max(east, sites.px[e], sites.qx[e])
@@ -170,7 +171,7 @@ def box_of(sites, first, last):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cross(sites, e, edges, j, x0, y0, mine, work):  # type: ignore[no-untyped-def]
+def _cross(sites, e, edges, j, x0, y0, mine, work):
     """Add what a crossing of a site's edge with a layer's edge gives, if there is one."""
     px, py, qx, qy = sites.px[e], sites.py[e], sites.qx[e], sites.qy[e]
     ux, uy, vx, vy = edges.px[j], edges.py[j], edges.qx[j], edges.qy[j]
@@ -192,7 +193,7 @@ def _cross(sites, e, edges, j, x0, y0, mine, work):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cross_cells(sites, e, grid, x0, y0, mine, work):  # type: ignore[no-untyped-def]
+def _cross_cells(sites, e, grid, x0, y0, mine, work):
     """Look for crossings of a site's edge in the cells that it may lie in."""
     edges = grid.edges
     low_x, high_x = min(sites.px[e], sites.qx[e]), max(sites.px[e], sites.qx[e])
@@ -209,7 +210,7 @@ def _cross_cells(sites, e, grid, x0, y0, mine, work):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work):  # type: ignore[no-untyped-def]
+def _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work):
     """Add the parts of a site's boundary that lie inside features; give how many features are touched."""
     # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
     sx, sy, tx, ty, behind = sites.px, sites.py, sites.qx, sites.qy, sites.before
@@ -244,7 +245,7 @@ def _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ends(edges, found, candidates):  # type: ignore[no-untyped-def]
+def _ends(edges, found, candidates):
     """Give west, south, east, north of some edges, side by side in memory."""
     px, py, qx, qy = edges.px, edges.py, edges.qx, edges.qy
     out = np.empty((candidates, 4))
@@ -256,7 +257,7 @@ def _ends(edges, found, candidates):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _walk_features(sites, first, last, edges, found, candidates, x0, y0, work):  # type: ignore[no-untyped-def]
+def _walk_features(sites, first, last, edges, found, candidates, x0, y0, work):
     """Add the parts of the features' boundaries that lie inside a site."""
     ux, uy, vx, vy, behind, owner = edges.px, edges.py, edges.qx, edges.qy, edges.before, edges.owner
     turn, total, noise, role = work.turn, work.total, work.noise, work.role
@@ -278,7 +279,7 @@ def _walk_features(sites, first, last, edges, found, candidates, x0, y0, work): 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _area_of(f, size_m2, grid, work):  # type: ignore[no-untyped-def]
+def _area_of(f, size_m2, grid, work):
     """Give the area that a site shares with a feature, 0 for a touch, NaN for a contradiction; leave nothing behind."""
     area, error = 0.5 * work.total[f], 0.5 * ROUNDING * work.noise[f]
     most = min(size_m2, grid.area_m2[f])
@@ -293,7 +294,7 @@ def _area_of(f, size_m2, grid, work):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _areas(sites, place, size_m2, grid, start, stop):  # type: ignore[no-untyped-def]
+def _areas(sites, place, size_m2, grid, start, stop):
     work, edges = work_for(grid), grid.edges
     found = np.empty(256, dtype=np.int32)
     site, feature, area = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64), np.empty(1024)
@@ -332,7 +333,7 @@ def _areas(sites, place, size_m2, grid, start, stop):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _too_close(sites, e, edges, j):  # type: ignore[no-untyped-def]
+def _too_close(sites, e, edges, j):
     """Whether an end of one of two edges lies within `CLOSE_M` of the other."""
     near = CLOSE_M * CLOSE_M
     px, py, qx, qy = sites.px[e], sites.py[e], sites.qx[e], sites.qy[e]
@@ -346,7 +347,7 @@ def _too_close(sites, e, edges, j):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _line_inside(sites, first, last, grid, found, candidates, many, work):  # type: ignore[no-untyped-def]
+def _line_inside(sites, first, last, grid, found, candidates, many, work):
     """Add the lengths of a line that lie inside features; give how many features are touched."""
     edges = grid.edges
     for e in range(first, last):
@@ -376,7 +377,7 @@ def _line_inside(sites, first, last, grid, found, candidates, many, work):  # ty
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _lengths(sites, place, size_m, grid, start, stop):  # type: ignore[no-untyped-def]
+def _lengths(sites, place, size_m, grid, start, stop):
     work, edges = work_for(grid), grid.edges
     found = np.empty(256, dtype=np.int32)
     site, feature, inside = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64), np.empty(1024)
@@ -408,7 +409,7 @@ def _lengths(sites, place, size_m, grid, start, stop):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _points(sites, place, size, grid, start, stop):  # type: ignore[no-untyped-def]
+def _points(sites, place, size, grid, start, stop):
     work, edges = work_for(grid), grid.edges
     found = np.empty(256, dtype=np.int32)
     point, feature, inside = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64), np.empty(1024)

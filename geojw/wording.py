@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from string import Formatter
 from typing import Any
 
@@ -134,10 +134,11 @@ def by_kind(build: Callable[..., str], *columns: Texts) -> Texts:
     if not len(columns[0]):
         return np.zeros(0, dtype=object)
     code = np.zeros(len(columns[0]), dtype=np.int64)
-    known: list[Sequence[Any]] = []
+    known: list[Any] = []
     for column in columns:
         one, cells = pd.factorize(column, use_na_sentinel=False)
-        code, known = code * len(cells) + one, [*known, cells]
+        code = code * len(cells) + one
+        known.append(cells)
     kinds, first, place = np.unique(code, return_index=True, return_inverse=True)
     texts = np.array([build(*(column[at] for column in columns)) for at in first], dtype=object)
     return texts[place] if len(kinds) else np.zeros(0, dtype=object)
