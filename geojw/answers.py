@@ -286,7 +286,7 @@ class OnLayer:
         near = np.zeros(len(shapes), dtype=bool)
         for at in (limit, self.slivers.limit, shapes.size - self.slivers.limit):
             near |= np.abs(out - at) <= band
-        near &= (out > 0.0) & ~((out == shapes.size) & (test.value == 0.0))
+        near &= (out > 0.0) & ~((out == shapes.size) & (test.value == 0.0)) & (shapes.dimension > POINT)
         for row in np.flatnonzero(near):
             out[row] = overlay.exact_overlap(shapes.geometries[row], selection)
         return np.minimum(out, shapes.size)

@@ -65,7 +65,7 @@ class AnalysisCRS:
             New geometries in metres.
         """
         dense = densify(geometries, crs)
-        return _transformed(dense, _transformer(crs.to_wkt(), self.crs.to_wkt()))
+        return transformed(dense, _transformer(crs.to_wkt(), self.crs.to_wkt()))
 
     def to_geographic(self, geometries: Geometries) -> Geometries:
         """Bring geometries of this CRS to CGCS2000 longitude and latitude (EPSG:4490)."""
@@ -133,7 +133,9 @@ def _transformer(source: str, target: str) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 
 
-def _transformed(geometries: Geometries, transformer: Transformer) -> Geometries:
+def transformed(geometries: Geometries, transformer: Transformer) -> Geometries:
+    """Bring geometries through a transformer that takes and gives east or longitude first."""
+
     def move(xy: Floats) -> Floats:
         return _moved(xy, transformer)
 
@@ -145,6 +147,11 @@ def _moved(xy: Floats, transformer: Transformer) -> Floats:
     if len(xy) == 1:  # pyproj takes an array of one for a number, which numpy means to forbid
         return _moved(np.repeat(xy, 2, axis=0), transformer)[:1]
     return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+
+
+def reproject(xy: Floats, source: str, target: str) -> Floats:
+    """Bring an (n, 2) array, east or longitude first, from one CRS to another; what has no place there is infinite."""
+    return _moved(xy, _transformer(source, target)) if len(xy) else xy
 
 
 def read_crs(text: str, where: str) -> CRS:
@@ -247,5 +254,5 @@ def ellipsoidal_area_m2(geometry: shapely.Geometry) -> float:
 
 def planar_area_m2(geometries: Geometries, crs: CRS, planar: CRS) -> Floats:
     """Areas in a planar CRS such as Gauss-Krüger, in m², for comparison only; geometries are in `crs`."""
-    moved = _transformed(geometries, _transformer(crs.to_wkt(), planar.to_wkt()))
+    moved = transformed(geometries, _transformer(crs.to_wkt(), planar.to_wkt()))
     return np.asarray(shapely.area(moved), dtype=float)

@@ -122,7 +122,8 @@ class Output(ResultFolder):
         shown = screening.sites.geometry.loc[verdicts["site_id"]]
         self._write_shapes("sites", verdicts, self.analysis.to_geographic(np.asarray(shown.values, dtype=object)))
         rows = screening.coded_overlaps
-        rows = rows[rows["site_id"].isin(verdicts["site_id"])]
+        if only_not_clear:
+            rows = rows[pd.Index(verdicts["site_id"]).get_indexer(pd.Index(rows["site_id"])) >= 0]
         rows = rows[rows["overlap_share"].notna()].reset_index(drop=True)
         shapes = overlap_shapes(rows, screening.sites, layers, many=screening.many)
         self._write_shapes("overlaps", rows, self.analysis.to_geographic(shapes))

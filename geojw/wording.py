@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from string import Formatter
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -134,11 +133,9 @@ def by_kind(build: Callable[..., str], *columns: Texts) -> Texts:
     if not len(columns[0]):
         return np.zeros(0, dtype=object)
     code = np.zeros(len(columns[0]), dtype=np.int64)
-    known: list[Any] = []
     for column in columns:
         one, cells = pd.factorize(column, use_na_sentinel=False)
         code = code * len(cells) + one
-        known.append(cells)
     kinds, first, place = np.unique(code, return_index=True, return_inverse=True)
     texts = np.array([build(*(column[at] for column in columns)) for at in first], dtype=object)
     return texts[place] if len(kinds) else np.zeros(0, dtype=object)
