@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -333,6 +334,7 @@ def versions() -> dict[str, str]:
         "geojw": __version__, "python": platform.python_version(), "geos": shapely.geos_version_string,
         "shapely": shapely.__version__, "proj": pyproj.proj_version_str, "pyproj": pyproj.__version__,
         "gdal": pyogrio.__gdal_version_string__, "geopandas": gpd.__version__, "numpy": np.__version__,
+        "rasterio": version("rasterio"), "exactextract": version("exactextract"),
     }  # fmt: skip
 
 
