@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from geojw.errors import CRSError, GeojwError, LayerError, OutputError, PackError, SitesError
     from geojw.intake import Sites, read_sites
     from geojw.screening import Screening
+    from geojw.targets import Evaluation
+    from geojw.targets import evaluate as evaluate_targets
     from geojw.zone import Zone, open_zone, screen
 
 __all__ = [
     "CRSError",
+    "Evaluation",
     "GeojwError",
     "LayerError",
     "OutputError",
@@ -32,6 +35,7 @@ __all__ = [
     "Sites",
     "SitesError",
     "Zone",
+    "evaluate_targets",
     "open_zone",
     "read_sites",
     "screen",
@@ -40,7 +44,7 @@ __all__ = [
 _HOMES = {
     "CRSError": "errors", "GeojwError": "errors", "LayerError": "errors", "OutputError": "errors",
     "PackError": "errors", "SitesError": "errors", "Sites": "intake", "read_sites": "intake",
-    "Screening": "screening", "Zone": "zone", "open_zone": "zone", "screen": "zone",
+    "Screening": "screening", "Evaluation": "targets", "evaluate_targets": "targets", "Zone": "zone", "open_zone": "zone", "screen": "zone",
 }  # fmt: skip
 
 
@@ -49,4 +53,4 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    return getattr(import_module(f"geojw.{_HOMES[name]}"), name)
+    return getattr(import_module(f"geojw.{_HOMES[name]}"), "evaluate" if name == "evaluate_targets" else name)

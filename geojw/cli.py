@@ -114,6 +114,8 @@ def main() -> None:
     geojw demo              内置示范片区全流程 / the whole tour
     geojw screen 项目.shp    判定项目 / screen your sites
     geojw intake 项目.shp    查看文件 / what is this file?
+    geojw targets           规划指标 / where the zone stands against the plan
+    geojw compare 旧 新      两个版本的差别 / what differs between two versions
     geojw check             检查资料包 / check a zone pack
     """  # noqa: D301, D400 - click's mark for lines kept as they are
 
@@ -257,9 +259,7 @@ class _Bar:
 
 def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401 - run.Summary, loaded late
     title = say("run.title", lang, zone=summary.pack.zone.title.in_(lang), day=summary.options.day)
-    console.print(Text(title, "bold"))
-    for notice in summary.notices():
-        console.print(Text("!\u00a0" + _shown(notice, len(notice)), "yellow3"))
+    _print_heading(console, title, summary.notices())
     _print_remarks(console, summary, lang)
     console.print(_verdict_table(summary, lang))
     left = summary.screened - len(summary.worst)
@@ -277,6 +277,12 @@ def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: 
         )
     )
     console.print(tally)
+
+
+def _print_heading(console: Console, title: str, notices: list[str]) -> None:
+    console.print(Text(title, "bold"))
+    for notice in notices:
+        console.print(Text("!\u00a0" + _shown(notice, len(notice)), "yellow3"))
 
 
 def _print_remarks(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401
@@ -415,6 +421,66 @@ def intake(files: tuple[Path, ...], zone: str, lang: str, *, as_json: bool, writ
         if not as_json:
             console.print(Text(say("intake.written", lang, path=write.name), "bold"))
     return UNUSABLE if unusable else (ROWS_REJECTED if any(one.rejected_count for one in found) else DONE)
+
+
+@main.command()
+@_zone
+@_on
+@_out("targets")
+@_lang
+@_quiet
+@_told
+def targets(zone: str, on: date | None, out: Path, lang: str, *, quiet: bool) -> int:
+    """规划指标：数值、目标值、余量、结论 / where the zone stands against the plan."""
+    from geojw import target_tables  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.target_run import run_targets  # noqa: PLC0415
+    from geojw.zone import open_zone, today  # noqa: PLC0415
+
+    console = _console(quiet=quiet)
+    summary = run_targets(open_zone(zone), day=on or today(), out=out, lang=lang)
+    _print_heading(console, summary.title, summary.notices())
+    target_tables.show_targets(console, summary.evaluation.targets, lang)
+    if summary.no_chart is not None:
+        console.print(Text(_shown(summary.no_chart, LINE), "bold red"))
+    console.print(Text(say("run.written", lang, out=out), "bold"))
+    return LAYER_FAILED if summary.evaluation.failed else DONE
+
+
+@main.command()
+@click.argument("old")
+@click.argument("new")
+@click.option(
+    "--sites", type=click.Path(path_type=Path), help="同时比较这些项目的结论 / screen these sites against both"
+)
+@click.option("--layer", metavar="NAME", help="OLD、NEW 是该图层的两个文件 / OLD and NEW are files of this layer")
+@_zone
+@_on
+@_out("comparison")
+@_lang
+@_quiet
+@_told
+def compare(
+    old: str, new: str, sites: Path | None, layer: str | None, zone: str, on: date | None, out: Path, lang: str,
+    *, quiet: bool,
+) -> int:  # fmt: skip
+    """比较两个资料包或一个图层的两个版本 / compare two zone packs, or two versions of a layer."""
+    from geojw import target_tables  # noqa: PLC0415
+    from geojw.comparison import versions_of  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.comparison_run import run_comparison  # noqa: PLC0415
+    from geojw.intake import read_sites  # noqa: PLC0415
+    from geojw.zone import today  # noqa: PLC0415
+
+    versions, read = _both_or_all_faults(
+        lambda: versions_of(old, new, zone, layer), lambda: None if sites is None else read_sites(sites)
+    )
+    summary = run_comparison(*versions, day=on or today(), out=out, lang=lang, sites=read)
+    console = _console(quiet=quiet)
+    _print_heading(console, summary.title, summary.notices())
+    target_tables.show_comparison(console, summary.found, lang)
+    console.print(Text(say("run.written", lang, out=out), "bold"))
+    if summary.found.failed:
+        return LAYER_FAILED
+    return ROWS_REJECTED if len(summary.found.rejected) else DONE
 
 
 @main.command()

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from geojw import report, screening
+from geojw import notices, report, screening
 from geojw.access_list import EFFECTS
-from geojw.answers import SLIVER_SHARE
 from geojw.catalogue import Audience
 from geojw.errors import Fault, LayerError, OutputError
+from geojw.folder import PASSPORT
 from geojw.inspection import offset_warnings
 from geojw.intake import SiteFiles, Sites, place
 from geojw.pack import Pack
 from geojw.screening import Screening
+from geojw.slivers import SLIVER_SHARE
 from geojw.texts import say
 from geojw.zone import Zone
 
@@ -127,14 +128,7 @@ class Summary:
         out = [say("notice.failed", lang, layer=error.text(lang).replace("\n", "; ")) for error in self.failed.values()]
         if pack.zone.notice is not None:
             out.append(pack.zone.notice.in_(lang))
-        rows = {name: pack.layers[name] for name in self.layers_used}
-        for status in ("synthetic", "open"):
-            named = [row.title.in_(lang) for name, row in rows.items() if status in self._statuses(name)]
-            if named:
-                out.append(say(f"notice.{status}", lang, layers=_listed(named, lang)))
-        newer = [row.title.in_(lang) for row in rows.values() if row.source.date > day]
-        if newer:
-            out.append(say("notice.newer", lang, day=day, layers=_listed(newer, lang)))
+        out += notices.of_layers(pack, {name: self._statuses(name) for name in self.layers_used}, day, lang)
         unchecked = sum(rule.basis.in_force_checked is None for rule in pack.in_force(day))
         if unchecked:
             out.append(say("notice.force_unchecked", lang, count=unchecked))
@@ -202,10 +196,6 @@ class Summary:
         }  # fmt: skip
 
 
-def _listed(words: list[str], lang: str) -> str:
-    return ("、" if lang == "zh" else ", ").join(words)
-
-
 def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> Summary:
     """
     Screen files of sites and write the results.
@@ -232,7 +222,7 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
         The folder cannot be written; then nothing of the run is left in it.
     """
     own = [file.path for file in files.files if file.path.resolve().parent == options.out.resolve()]
-    overwritten = [path.name for path in own if path.name in report.PRODUCTS]
+    overwritten = [path.name for path in own if path.name in (*report.PRODUCTS, PASSPORT)]
     if overwritten:
         raise OutputError([Fault("out_is_input", str(options.out), {"files": ", ".join(overwritten)})])
     summary = Summary(zone, options, len(files), remarks=list(files.remarks))
@@ -248,7 +238,9 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
             progress("drawing", summary.screened, summary.read)
             page = _page(parts, summary)
         progress("writing", summary.screened, summary.read)
-        output.publish(summary.passport(files), page)
+        if page is not None:
+            output.add_page(page)
+        output.publish(summary.passport(files))
     return summary
 
 
