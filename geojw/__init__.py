@@ -44,7 +44,8 @@ __all__ = [
 _HOMES = {
     "CRSError": "errors", "GeojwError": "errors", "LayerError": "errors", "OutputError": "errors",
     "PackError": "errors", "SitesError": "errors", "Sites": "intake", "read_sites": "intake",
-    "Screening": "screening", "Evaluation": "targets", "evaluate_targets": "targets", "Zone": "zone", "open_zone": "zone", "screen": "zone",
+    "Screening": "screening", "Evaluation": "targets", "evaluate_targets": "targets", "Zone": "zone",
+    "open_zone": "zone", "screen": "zone",
 }  # fmt: skip
 
 

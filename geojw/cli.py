@@ -184,18 +184,11 @@ def _screen(
     from geojw.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
 
     shared_reader()  # it loads while we do
-    from geojw.inspection import extent_of  # noqa: PLC0415
-    from geojw.intake import SiteFiles  # noqa: PLC0415
     from geojw.run import Options, run  # noqa: PLC0415
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
     said = asked(options)
-
-    def read(place: Any) -> SiteFiles:  # noqa: ANN401 - zone.Zone, loaded late
-        own = {} if place is None else {"columns": place.pack.zone.columns, "extent": extent_of(place)}
-        return SiteFiles(*sites, **said, **own)
-
-    place, files = _both_or_all_faults(lambda: open_zone(zone), read)
+    place, files = _both_or_all_faults(lambda: open_zone(zone), lambda place: _files(sites, place, **said))
     wanted = Options(day=on or today(), out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
     console = _console(quiet=quiet)
     with _progress(lang, quiet=quiet) as tell:
@@ -208,6 +201,15 @@ def _screen(
     if summary.failed and not as_demo:
         return LAYER_FAILED
     return ROWS_REJECTED if summary.read > summary.screened else DONE
+
+
+def _files(sites: tuple[Path, ...], place: Any, **said: Any) -> Any:  # noqa: ANN401 - zone.Zone, intake.SiteFiles
+    """Open files of sites, their columns and coordinates taken as the zone has them, if there is one."""
+    from geojw.inspection import extent_of  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.intake import SiteFiles  # noqa: PLC0415
+
+    own = {} if place is None else {"columns": place.pack.zone.columns, "extent": extent_of(place)}
+    return SiteFiles(*sites, **said, **own)
 
 
 def _both_or_all_faults(first: Callable[[], Any], second: Callable[[Any], Any]) -> tuple[Any, Any]:
@@ -361,7 +363,6 @@ def _figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def draw_map(zone: str, on: date | None, out: Path, **options: Any) -> int:  # noqa: ANN401 - click's own
     """片区地图：内部、部门、公众三种；网页或图片 / the map of a zone for an audience: a page or figures."""
     from geojw.editions import Asked  # noqa: PLC0415 - a cold start loads what it needs
-    from geojw.intake import SiteFiles  # noqa: PLC0415
     from geojw.publish import publish  # noqa: PLC0415
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
@@ -372,7 +373,9 @@ def draw_map(zone: str, on: date | None, out: Path, **options: Any) -> int:  # n
     asked.check()
     if asked.tianditu:
         console.print(Text(say("run.key_in_page", asked.lang), "yellow3"))
-    place, files = _both_or_all_faults(lambda: open_zone(zone), lambda: None if path is None else SiteFiles(path))
+    place, files = _both_or_all_faults(
+        lambda: open_zone(zone), lambda place: None if path is None else _files((path,), place)
+    )
     if wanted["formats"]:
         from geojw.plates import Print, print_plates  # noqa: PLC0415 - matplotlib is loaded only for figures
 
@@ -471,7 +474,8 @@ def compare(
     from geojw.zone import today  # noqa: PLC0415
 
     versions, read = _both_or_all_faults(
-        lambda: versions_of(old, new, zone, layer), lambda: None if sites is None else read_sites(sites)
+        lambda: versions_of(old, new, zone, layer),
+        lambda two: None if sites is None else read_sites(sites, columns=two[1].pack.zone.columns if two else {}),
     )
     summary = run_comparison(*versions, day=on or today(), out=out, lang=lang, sites=read)
     console = _console(quiet=quiet)

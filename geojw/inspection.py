@@ -26,10 +26,13 @@ from geojw.geodesy import Geometries
 from geojw.intake import SiteFile, SiteFiles, place
 from geojw.mapping import sources
 from geojw.repair import in_analysis
-from geojw.screening import BATCH, HA_M2, MU_M2
+from geojw.quantity_rows import AREA_UNITS
+from geojw.screening import BATCH
 from geojw.suspicion import Reference, suspect
 from geojw.texts import say
 from geojw.zone import Zone
+
+HA_M2, MU_M2 = AREA_UNITS["ha"], AREA_UNITS["mu"]
 
 KINDS = {0: "point", 1: "line", 2: "polygon"}
 LISTED = 1_000
