@@ -25,8 +25,8 @@ from geojw.errors import Fault, LayerError, SitesError
 from geojw.geodesy import Geometries
 from geojw.intake import SiteFile, SiteFiles, place
 from geojw.mapping import sources
-from geojw.repair import in_analysis
 from geojw.quantity_rows import AREA_UNITS
+from geojw.repair import in_analysis
 from geojw.screening import BATCH
 from geojw.suspicion import Reference, suspect
 from geojw.texts import say

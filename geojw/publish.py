@@ -128,8 +128,8 @@ def screening_page(zone: Zone, parts: Sequence[Screening], summary: Told) -> map
     )
     return maps.draw_screening(
         sites, findings, edition.in_order([edition.drawn(layer, published) for layer in published]),
-        title=summary.title, notices=summary.notices, facts=summary.facts, lang=lang, texts=page_texts(lang), bounds=extent(zone, sites),
-        face=face,
+        title=summary.title, notices=summary.notices, facts=summary.facts, lang=lang, texts=page_texts(lang),
+        bounds=extent(zone, sites), face=face,
     )  # fmt: skip
 
 
