@@ -210,7 +210,9 @@ def test_a_link_brings_back_view_layers_rule_and_site(visit: Visit, browser: Any
     press(page, "取消选择规则")
     page.check("[data-verdict='prohibit']")
     name.check()
-    broken = Visit(browser, folder / "map-department.html", 1280, "#at=x/y/z&layers=%3Cscript%3E&site=nobody&rule=none&place=1")
+    broken = Visit(
+        browser, folder / "map-department.html", 1280, "#at=x/y/z&layers=%3Cscript%3E&site=nobody&rule=none&place=1"
+    )
     assert broken.page.locator("#sites tbody tr").count() == 30
     broken.close()
 
@@ -374,7 +376,9 @@ def test_gaode_tiles_are_shifted_to_where_they_belong(browser: Any, tmp_path: Pa
     opened.context.close()
 
 
-def test_a_key_comes_from_the_environment_only_and_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_comes_from_the_environment_only_and_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("GEOJW_TIANDITU_KEY", raising=False)
     out = CliRunner().invoke(main, ["map", "--tianditu", "--out", str(tmp_path)])
     assert out.exit_code == 3
