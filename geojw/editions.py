@@ -351,7 +351,7 @@ def described(pack: Pack, name: str, lang: str) -> dict[str, Any]:
     return {
         "id": name,
         "title": row.title.in_(lang),
-        "paint": {key: getattr(row.paint, key) for key in ("colour", "opacity", "weight", "dash", "hatch")},
+        "paint": {key: getattr(row.paint, key) for key in ("colour", "opacity", "weight", "dash", "hatch", "names")},
         "status": row.status,
         "source": f"{source.publisher} · {source.date.isoformat()} · {source.licence}",
         "zone": name == pack.zone.boundary,

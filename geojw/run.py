@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from geojw import report, screening
+from geojw import notices, report, screening
 from geojw.access_list import EFFECTS
-from geojw.answers import SLIVER_SHARE
 from geojw.catalogue import Audience
 from geojw.errors import Fault, LayerError, OutputError
-from geojw.intake import SiteFiles, Sites, file_hash, place
+from geojw.folder import PASSPORT
+from geojw.inspection import offset_warnings
+from geojw.intake import SiteFiles, Sites, place
 from geojw.pack import Pack
 from geojw.screening import Screening
+from geojw.slivers import SLIVER_SHARE
 from geojw.texts import say
 from geojw.zone import Zone
 
@@ -101,7 +103,8 @@ class Summary:
         self.at_most.update(part.verdicts["at_most"])
         self.lifted += int((part.coded_findings["outcome"] == "lifted").sum())
         self.failed.update(part.failed)
-        self.remarks += remarks[: max(REMARKS_KEPT - len(self.remarks), 0)]
+        new = [fault for fault in remarks if fault not in self.remarks]
+        self.remarks += new[: max(REMARKS_KEPT - len(self.remarks), 0)]
         self.notes += part.notes
         shown = part.verdicts if not self.large else part.verdicts[part.verdicts["verdict"] != "clear"]
         rank = {word: i for i, word in enumerate(("prohibit", "undetermined", *EFFECTS[-2::-1]))}
@@ -125,14 +128,7 @@ class Summary:
         out = [say("notice.failed", lang, layer=error.text(lang).replace("\n", "; ")) for error in self.failed.values()]
         if pack.zone.notice is not None:
             out.append(pack.zone.notice.in_(lang))
-        rows = {name: pack.layers[name] for name in self.layers_used}
-        for status in ("synthetic", "open"):
-            named = [row.title.in_(lang) for name, row in rows.items() if status in self._statuses(name)]
-            if named:
-                out.append(say(f"notice.{status}", lang, layers=_listed(named, lang)))
-        newer = [row.title.in_(lang) for row in rows.values() if row.source.date > day]
-        if newer:
-            out.append(say("notice.newer", lang, day=day, layers=_listed(newer, lang)))
+        out += notices.of_layers(pack, {name: self._statuses(name) for name in self.layers_used}, day, lang)
         unchecked = sum(rule.basis.in_force_checked is None for rule in pack.in_force(day))
         if unchecked:
             out.append(say("notice.force_unchecked", lang, count=unchecked))
@@ -183,7 +179,11 @@ class Summary:
             "layers": layers,
             "rules_in_force": [rule.id for rule in pack.in_force(day)],
             "sites": [
-                {"file": f.path.name, "sha256": file_hash(f.path), "crs": f.crs.to_string(), "rows": len(f.ids)}
+                {
+                    "file": f.path.name, "sha256": f.sha256, "files": dict(f.hashes), "format": f.said.format,
+                    "table": f.said.table, "encoding": f.said.encoding.name, "crs": f.crs.to_string(),
+                    "rows": len(f.ids),
+                }
                 for f in files.files
             ],
             "counts": {
@@ -194,10 +194,6 @@ class Summary:
             "remarks": [fault.text("en") for fault in self.remarks],
             "fallbacks": [list(note) for note in self.notes],
         }  # fmt: skip
-
-
-def _listed(words: list[str], lang: str) -> str:
-    return ("、" if lang == "zh" else ", ").join(words)
 
 
 def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> Summary:
@@ -226,7 +222,7 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
         The folder cannot be written; then nothing of the run is left in it.
     """
     own = [file.path for file in files.files if file.path.resolve().parent == options.out.resolve()]
-    overwritten = [path.name for path in own if path.name in report.PRODUCTS]
+    overwritten = [path.name for path in own if path.name in (*report.PRODUCTS, PASSPORT)]
     if overwritten:
         raise OutputError([Fault("out_is_input", str(options.out), {"files": ", ".join(overwritten)})])
     summary = Summary(zone, options, len(files), remarks=list(files.remarks))
@@ -236,12 +232,15 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
             summary.add(part, remarks)
             if options.with_map and not summary.large:
                 parts.append(part)
+        summary.remarks += offset_warnings(files, zone, zone.layers_read(), options.lang)
         page = None
         if options.with_map and not summary.large:
             progress("drawing", summary.screened, summary.read)
             page = _page(parts, summary)
         progress("writing", summary.screened, summary.read)
-        output.publish(summary.passport(files), page)
+        if page is not None:
+            output.add_page(page)
+        output.publish(summary.passport(files))
     return summary
 
 
