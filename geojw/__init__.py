@@ -13,13 +13,20 @@ True
 
 __version__ = "0.1.0"
 
-from geojw.errors import CRSError, GeojwError, LayerError, OutputError, PackError, SitesError
-from geojw.intake import Sites, read_sites
-from geojw.screening import Screening
-from geojw.zone import Zone, open_zone, screen
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from geojw.errors import CRSError, GeojwError, LayerError, OutputError, PackError, SitesError
+    from geojw.intake import Sites, read_sites
+    from geojw.screening import Screening
+    from geojw.targets import Evaluation
+    from geojw.targets import evaluate as evaluate_targets
+    from geojw.zone import Zone, open_zone, screen
 
 __all__ = [
     "CRSError",
+    "Evaluation",
     "GeojwError",
     "LayerError",
     "OutputError",
@@ -28,7 +35,23 @@ __all__ = [
     "Sites",
     "SitesError",
     "Zone",
+    "evaluate_targets",
     "open_zone",
     "read_sites",
     "screen",
 ]
+
+_HOMES = {
+    "CRSError": "errors", "GeojwError": "errors", "LayerError": "errors", "OutputError": "errors",
+    "PackError": "errors", "SitesError": "errors", "Sites": "intake", "read_sites": "intake",
+    "Screening": "screening", "Evaluation": "targets", "evaluate_targets": "targets", "Zone": "zone",
+    "open_zone": "zone", "screen": "zone",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for when it is: the reader of files and the command line start without all the rest."""
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"geojw.{_HOMES[name]}"), "evaluate" if name == "evaluate_targets" else name)

@@ -50,6 +50,11 @@ class Test:
         return self.measure == "distance_m"
 
     @property
+    def is_share(self) -> bool:
+        """Whether it is about a share of the site."""
+        return self.measure.endswith("_share")
+
+    @property
     def is_presence(self) -> bool:
         """Whether a hit means that something was found (else: that it was not)."""
         return (self.op in ("<", "<=")) == self.is_distance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -16,24 +16,18 @@ from geojw.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_fea
 from geojw.catalogue import Layer
 from geojw.coverage import Coverage
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
-from geojw.index import AREA, LINE, POINT, Bools, LayerIndex, Selection, Shapes
+from geojw.index import POINT, Bools, LayerIndex, Selection, Shapes
 from geojw.overlay import Pairs
 from geojw.pack import Pack
 from geojw.pieces import Ints
+from geojw.slivers import SLIVER_SHARE, Slivers
 from geojw.wording import Texts, by_kind, joined_sorted
 
-SLIVER_SHARE = 0.01
 NATURAL: Texts = np.array(["overlap_point", "overlap_m", "overlap_m2"], dtype=object)
 """What is taken of points, lines and areas: the position is the dimension."""
 
 UNIT = {"overlap_m2": "m2", "overlap_m": "m", "overlap_point": "", "overlap_share": "share"}
 NEAR_LIMIT_M2, NEAR_LIMIT_SHARE = 1e-3, 1e-9
-WRITTEN_M2, WRITTEN_M = 1e-4, 1e-3
-"""Last digits that the tables show."""
-
-BEND_M = 1e-5
-"""How far two neighbours' projected edges may part where one has a vertex more: the sagitta of 100 m, twice."""
-
 NAMED_FEATURES = 5
 
 
@@ -115,6 +109,8 @@ class Batch:
         Language of the texts.
     workers
         Threads.
+    uncovered
+        What of the sites lies outside the coverages measured so far, filled by those who measure.
     """
 
     ids: Texts
@@ -125,6 +121,7 @@ class Batch:
     analysis: AnalysisCRS
     lang: str
     workers: int
+    uncovered: dict[int, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +197,7 @@ class OnLayer:
     def __init__(self, batch: Batch, row: Layer, data: LayerData) -> None:
         self.batch, self.row, self.data = batch, row, data
         self.shapes = batch.shapes
+        self.slivers = Slivers(batch.shapes, batch.pack.zone)
         self._answers: dict[str, Answer] = {}
 
     @cached_property
@@ -246,40 +244,7 @@ class OnLayer:
 
     @cached_property
     def _outside(self) -> Bools:
-        return self._counts(self.data.coverage.outside(self.shapes, self.batch.workers))
-
-    # -- slivers ----------------------------------------------------------------------------------
-
-    @cached_property
-    def _sliver_limit(self) -> Floats:
-        zone, shapes = self.batch.pack.zone, self.shapes
-        absolute = np.select([shapes.dimension == AREA, shapes.dimension == LINE], [zone.sliver_m2, zone.sliver_m], 0.0)
-        share = np.where(shapes.dimension > POINT, SLIVER_SHARE * shapes.size, 0.0)
-        return np.asarray(np.minimum(absolute, share), dtype=float)
-
-    def _counts(self, part: Floats) -> Bools:
-        """Whether a part of each site is more than a sliver; NaN counts."""
-        return np.asarray(~(part <= self._sliver_limit), dtype=bool)
-
-    def _found(self, part: Floats, test: Test) -> Floats:
-        """Give the part that may be a sliver: what is inside, or for absence tests what is outside."""
-        return part if test.is_presence else np.asarray(self.shapes.size - part)
-
-    def _is_sliver(self, part: Floats, test: Test) -> Bools:
-        found = self._found(part, test)
-        return np.asarray((found > self._noise) & ~self._counts(found), dtype=bool)
-
-    @cached_property
-    def _noise(self) -> Floats:
-        """What is no sliver but rounding, or edges that neighbours share and that bend apart when projected."""
-        bent = np.maximum(WRITTEN_M2 / 2.0, BEND_M * np.asarray(shapely.length(self.shapes.geometries)))
-        return np.where(self.shapes.dimension == AREA, bent, WRITTEN_M / 2.0)
-
-    def _tested(self, part: Floats, test: Test) -> Floats:
-        """Give the figure that the test sees: slivers count as nothing, shares are shares."""
-        nothing = 0.0 if test.is_presence else self.shapes.size
-        part = np.asarray(np.where(self._counts(self._found(part, test)), part, nothing), dtype=float)
-        return np.asarray(part / self.shapes.size if test.measure == "overlap_share" else part)
+        return self.slivers.counts(self.data.coverage.outside(self.shapes, self.batch.workers, self.batch.uncovered))
 
     # -- overlap ----------------------------------------------------------------------------------
 
@@ -290,18 +255,18 @@ class OnLayer:
         perhaps = self.data.index.select(kept.possible)
         low = self._between(sure, test)
         high = low if sure is perhaps else self._between(perhaps, test)
-        verdict = _both(test.holds(self._tested(low, test)), test.holds(self._tested(high, test)))
+        verdict = _both(test.holds(self.slivers.tested(low, test)), test.holds(self.slivers.tested(high, test)))
         verdict[np.isnan(low) | np.isnan(high)] = UNKNOWN
         if (kept.possible & self.data.unplaced).any():
             verdict[verdict == (FALSE if test.is_presence else TRUE)] = UNKNOWN
         why = self._why_open(kept, verdict == UNKNOWN)
         natural = NATURAL[shapes.dimension]
-        wrong = (measure != natural) & (test.measure != "overlap_share")
+        wrong = (measure != natural) & (not test.is_share)
         verdict[wrong], why[wrong] = UNKNOWN, "dimension"
         found = verdict == (TRUE if test.is_presence else FALSE)
-        sliver = (self._is_sliver(low, test) | self._is_sliver(high, test)) & ~wrong
+        sliver = (self.slivers.is_sliver(low, test) | self.slivers.is_sliver(high, test)) & ~wrong
         margin, unit = self._overlap_margin(test, verdict, found, low, high, sure, perhaps, measure)
-        value = np.minimum(low / shapes.size, 1.0) if test.measure == "overlap_share" else low
+        value = np.minimum(low / shapes.size, 1.0) if test.is_share else low
         firm = self._firm_overlap(test, verdict, found, (low, sure), (high, perhaps))
         return Answer(
             verdict, np.where(wrong, np.nan, value), margin, unit, firm & ~sliver, sliver, measure,
@@ -319,10 +284,10 @@ class OnLayer:
         """Overlap with the union of a selection; measured without shortcuts where it lies at a limit."""
         shapes = self.shapes
         out = overlay.union_overlap(shapes, self.pairs, selection)
-        limit = test.value * (shapes.size if test.measure == "overlap_share" else np.ones(len(shapes)))
+        limit = test.value * (shapes.size if test.is_share else np.ones(len(shapes)))
         band = np.maximum(NEAR_LIMIT_M2, NEAR_LIMIT_SHARE * shapes.size)
         near = np.zeros(len(shapes), dtype=bool)
-        for at in (limit, self._sliver_limit, shapes.size - self._sliver_limit):
+        for at in (limit, self.slivers.limit, shapes.size - self.slivers.limit):
             near |= np.abs(out - at) <= band
         near &= (out > 0.0) & ~((out == shapes.size) & (test.value == 0.0)) & (shapes.dimension > POINT)
         for row in np.flatnonzero(near):
@@ -354,7 +319,7 @@ class OnLayer:
                 self.shapes.take(rows), part[rows], selection, accuracy, self.batch.accuracy_m[rows],
                 self.batch.pack.zone.site_accuracy_m, grown=grown, workers=self.batch.workers,
             )  # fmt: skip
-            firm[rows] = (test.holds(self._tested(moved, test)) == (verdict == TRUE))[rows]
+            firm[rows] = (test.holds(self.slivers.tested(moved, test)) == (verdict == TRUE))[rows]
         return firm
 
     def _overlap_margin(
@@ -370,7 +335,7 @@ class OnLayer:
     ) -> tuple[Floats, Texts]:
         """Signed way to where the answer flips; `low` decides a find, `high` its absence."""
         shapes, sign = self.shapes, 1.0 if test.is_presence else -1.0
-        value = np.where(found, low, high) / (shapes.size if test.measure == "overlap_share" else 1.0)
+        value = np.where(found, low, high) / (shapes.size if test.is_share else 1.0)
         margin = sign * (test.value - value)
         unit = by_kind(lambda word: UNIT[word], measure)
         if test.value == 0.0:
@@ -486,6 +451,10 @@ def _both(low: Bools, high: Bools) -> Three:
     return np.where(low & high, TRUE, np.where(~low & ~high, FALSE, UNKNOWN)).astype(np.int8)
 
 
+ADDED_ACCURACY = "_added_accuracy_m"
+"""Column of sites whose coordinates were moved: what that adds to their accuracy, in m."""
+
+
 def site_accuracy_m(attributes: pd.DataFrame, default: float | None) -> Floats:
     """Give the accuracy of each site's own position; what is stated and cannot be read is unknown, not the default."""
     out = np.full(len(attributes), np.nan if default is None else default)
@@ -493,4 +462,6 @@ def site_accuracy_m(attributes: pd.DataFrame, default: float | None) -> Floats:
         given = texts(attributes["accuracy_m"]) != ""
         own = pd.to_numeric(attributes["accuracy_m"], errors="coerce").to_numpy(float, na_value=np.nan)
         out = np.where(given, np.where(own >= 0.0, own, np.nan), out)
+    if ADDED_ACCURACY in attributes:
+        out = out + attributes[ADDED_ACCURACY].to_numpy(float)
     return out

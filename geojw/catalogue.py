@@ -1,4 +1,4 @@
-"""Floor 2: the rows of ``zone.toml``, ``catalogue.toml`` and ``targets.toml``, typed and frozen."""
+"""Floor 2: the rows of ``zone.toml``, ``catalogue.toml``, ``targets.toml`` and ``reported.toml``, typed and frozen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from geojw.errors import Fault
-from geojw.texts import catalogue
+from geojw.texts import catalogue, say
 
 ROW = ConfigDict(extra="forbid")
 """How every row is read: unknown keys are faults; the types below are not guessed from text."""
@@ -25,6 +25,9 @@ Positive = Annotated[Number, Field(ge=0.0)]
 Share = Annotated[Positive, Field(le=1.0)]
 Day = Annotated[date, Field(strict=True)]
 Words = tuple[str, ...]
+Filters = tuple[Mapping[str, Annotated[Words, Field(min_length=1)]], ...]
+"""Filters on features of which any suffices; in each, every column must match."""
+
 Lonlat = tuple[Number, Number]
 Audience = Literal["internal", "department", "public"]
 Status = Literal["official", "open", "synthetic"]
@@ -55,6 +58,12 @@ class Basis:
     verified: Flag
     in_force_checked: Day | None = None
 
+    def text(self, lang: str) -> str:
+        """Name the clause, and whether anybody checked that it is in force."""
+        checked = self.in_force_checked
+        force = say("basis.unchecked", lang) if checked is None else say("basis.checked", lang, day=checked.isoformat())
+        return " ".join(part for part in (self.title, self.article, force) if part)
+
 
 @dataclass(frozen=True, config=ROW)
 class Attribute:
@@ -84,7 +93,9 @@ class Zone:
     validity_days: Whole | None = None
     notice: Words2 | None = None
     sample_sites: str | None = None
+    divisions: Words = ()
     attributes: Mapping[str, Attribute] = Field(default_factory=dict)
+    columns: Mapping[str, Words] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, config=ROW)
@@ -109,6 +120,8 @@ class Paint:
     weight: Positive = 1.0
     dash: str | None = None
     hatch: Flag = False
+    names: Flag = False
+    shown: Flag = True
 
 
 @dataclass(frozen=True, config=ROW)
@@ -135,15 +148,24 @@ class Layer:
     min_features: Whole | None = None
     classes: Mapping[str, tuple[Whole, ...]] = Field(default_factory=dict)
     label: str | None = None
+    group: Words2 | None = None
 
 
 @dataclass(frozen=True, config=ROW)
 class Quantity:
-    """What a target measures."""
+    """What a target measures; see ``docs/zone-pack.md`` for which kind takes which key."""
 
-    kind: Literal["layer_area", "layer_share", "reported"]
+    kind: Literal[
+        "layer_area", "layer_share", "layer_count", "area_rate", "count_rate", "cover_share", "reported", "scope"
+    ]
     layer: str | None = None
     within: str | None = None
+    counts: Filters = ()
+    of: Filters = ()
+    classes: Words = ()
+    min_data_share: Share | None = None
+    formula: Words2 | None = None
+    formula_verified: Flag | None = None
 
 
 @dataclass(frozen=True, config=ROW)
@@ -159,6 +181,21 @@ class Target:
     basis: Basis
     by: Whole | None = None
     departments: Words = ()
+    tolerance: Positive | None = None
+    note: Words2 | None = None
+
+
+@dataclass(frozen=True, config=ROW)
+class Reported:
+    """One row of ``reported.toml``: what a department says of a target on a day."""
+
+    target: str
+    value: Number
+    unit: str
+    source: str
+    status: Status
+    as_of: Day | None = None
+    of: Positive | None = None
 
 
 def read_toml(path: Path, faults: list[Fault]) -> dict[str, Any] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -18,7 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from geojw.access_list import EFFECTS
-from geojw.errors import Fault, GeojwError, PackError, SitesError
+from geojw.errors import Fault, GeojwError, OutputError, PackError, SitesError
+from geojw.options import PATH, asked, reading
+from geojw.terminal import LINE, print_inspection
+from geojw.terminal import console as _console
+from geojw.terminal import shown as _shown
 from geojw.texts import LANGS, say
 
 UNUSABLE, FAILED_ON, LAYER_FAILED, ROWS_REJECTED, DONE = 3, 10, 4, 1, 0
@@ -41,36 +47,6 @@ _zone = click.option(
     help="内置片区名或资料包文件夹 / embedded zone or folder of a pack",
 )
 _quiet = click.option("--quiet", "-q", is_flag=True, help="只写文件，不打印 / write files, print nothing")
-
-
-SHOWN, LINE = 60, 600
-"""Characters of a name and of a sentence that the terminal shows; the tables keep the whole."""
-
-_UNSEEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff]")
-
-
-def _console(*, stderr: bool = False, quiet: bool = False, soft_wrap: bool = False) -> Console:
-    """Give a terminal that takes no text for markup and can print every letter, if need be as a question mark."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    console = Console(stderr=stderr, quiet=quiet, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 120  # a file or a pipe has no width of its own
-    return console
-
-
-def _shown(text: str, most: int = SHOWN) -> str:
-    """
-    Give a user's text as a terminal may show it: no control or direction marks, not endless.
-
-    Examples
-    --------
-    >>> _shown("a" + chr(27) + "[31mred"), _shown("x" * 99, 5)
-    ('a[31mred', 'xxxx…')
-    """
-    seen = _UNSEEN.sub("", text)
-    return seen if len(seen) <= most else seen[: most - 1] + "…"
 
 
 def _day(_: click.Context, __: click.Parameter, value: str | None) -> date | None:
@@ -137,6 +113,9 @@ def main() -> None:
     \b
     geojw demo              内置示范片区全流程 / the whole tour
     geojw screen 项目.shp    判定项目 / screen your sites
+    geojw intake 项目.shp    查看文件 / what is this file?
+    geojw targets           规划指标 / where the zone stands against the plan
+    geojw compare 旧 新      两个版本的差别 / what differs between two versions
     geojw check             检查资料包 / check a zone pack
     """  # noqa: D301, D400 - click's mark for lines kept as they are
 
@@ -146,9 +125,7 @@ def main() -> None:
 @_zone
 @_on
 @_out("out")
-@click.option("--id", "id_column", metavar="COLUMN", help="项目编号列 / column of the site ids")
-@click.option("--layer", "table", metavar="NAME", help="文件中的哪个图层 / which layer of a file with several")
-@click.option("--crs", metavar="EPSG:CODE", help="文件未注明时的坐标系 / CRS of files that state none")
+@reading
 @click.option("--format", "kind", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
 @click.option(
     "--fail-on",
@@ -157,7 +134,7 @@ def main() -> None:
 )
 @click.option(
     "--map-limit",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 100_000),
     default=20_000,
     show_default=True,
     help="超过则不制图 / no map above",
@@ -199,25 +176,23 @@ def _screen(
     lang: str,
     quiet: bool,
     fail_on: str | None,
-    id_column: str | None = None,
-    table: str | None = None,
-    crs: str | None = None,
     kind: str = "csv",
     as_demo: bool = False,
     no_map: bool = False,
     **options: Any,  # noqa: ANN401 - handed on
 ) -> int:
-    from geojw.intake import SiteFiles  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
+
+    shared_reader()  # it loads while we do
     from geojw.run import Options, run  # noqa: PLC0415
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
-    place, files = _both_or_all_faults(
-        lambda: open_zone(zone), lambda: SiteFiles(*sites, id_column=id_column, table=table, crs=crs)
-    )
-    asked = Options(day=on or today(), out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
+    said = asked(options)
+    place, files = _both_or_all_faults(lambda: open_zone(zone), lambda place: _files(sites, place, **said))
+    wanted = Options(day=on or today(), out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
     console = _console(quiet=quiet)
     with _progress(lang, quiet=quiet) as tell:
-        summary = run(files, place, asked, tell)
+        summary = run(files, place, wanted, tell)
     _print_summary(console, summary, lang)
     console.print(Text(say("run.written", lang, out=out), "bold"))
     if fail_on is not None and (count := summary.not_below(fail_on)):
@@ -228,15 +203,27 @@ def _screen(
     return ROWS_REJECTED if summary.read > summary.screened else DONE
 
 
-def _both_or_all_faults(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
-    """Open the zone and the sites, and report the faults of both at once."""
+def _files(sites: tuple[Path, ...], place: Any, **said: Any) -> Any:  # noqa: ANN401 - zone.Zone, intake.SiteFiles
+    """Open files of sites, their columns and coordinates taken as the zone has them, if there is one."""
+    from geojw.inspection import extent_of  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.intake import SiteFiles  # noqa: PLC0415
+
+    own = {} if place is None else {"columns": place.pack.zone.columns, "extent": extent_of(place)}
+    return SiteFiles(*sites, **said, **own)
+
+
+def _both_or_all_faults(first: Callable[[], Any], second: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Open the zone and then the sites, and report the faults of both at once."""
     faults: list[Fault] = []
-    out = []
-    for work in (first, second):
-        try:
-            out.append(work())
-        except (PackError, SitesError) as error:
-            faults += error.faults
+    out: list[Any] = [None, None]
+    try:
+        out[0] = first()
+    except PackError as error:
+        faults += error.faults
+    try:
+        out[1] = second(out[0])
+    except SitesError as error:
+        faults += error.faults
     if faults:
         raise PackError(faults)
     return out[0], out[1]
@@ -274,9 +261,7 @@ class _Bar:
 
 def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401 - run.Summary, loaded late
     title = say("run.title", lang, zone=summary.pack.zone.title.in_(lang), day=summary.options.day)
-    console.print(Text(title, "bold"))
-    for notice in summary.notices():
-        console.print(Text("!\u00a0" + _shown(notice, len(notice)), "yellow3"))
+    _print_heading(console, title, summary.notices())
     _print_remarks(console, summary, lang)
     console.print(_verdict_table(summary, lang))
     left = summary.screened - len(summary.worst)
@@ -294,6 +279,12 @@ def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: 
         )
     )
     console.print(tally)
+
+
+def _print_heading(console: Console, title: str, notices: list[str]) -> None:
+    console.print(Text(title, "bold"))
+    for notice in notices:
+        console.print(Text("!\u00a0" + _shown(notice, len(notice)), "yellow3"))
 
 
 def _print_remarks(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401
@@ -328,6 +319,172 @@ def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
             _shown(row.decided_by.replace(";", " ")), area,
         )  # fmt: skip
     return table
+
+
+def _figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of figures, which are drawn instead of the page."""
+    for option in (
+        click.option(
+            "--png", "formats", flag_value="png", multiple=True, help="图片，代替网页 / a figure, not the page"
+        ),
+        click.option("--svg", "formats", flag_value="svg", multiple=True, help="矢量图 / the same as SVG"),
+        click.option("--pdf", "formats", flag_value="pdf", multiple=True, help="PDF / the same as PDF"),
+        click.option("--size", default="A4", show_default=True, help="图幅 / its sheet: A5-A2, 160x120 (mm)"),
+        click.option("--landscape", "turn", flag_value="landscape", help="横幅 / turned sideways"),
+        click.option("--portrait", "turn", flag_value="portrait", help="竖幅 / upright; else as suits the zone"),
+        click.option(
+            "--dpi", type=click.IntRange(36, 1200), default=300, show_default=True, help="分辨率 / pixels an inch"
+        ),
+    )[::-1]:
+        command = option(command)
+    return command
+
+
+@main.command(name="map")
+@_zone
+@click.option(
+    "--audience",
+    type=click.Choice(["internal", "department", "public"]),
+    default="internal",
+    show_default=True,
+    help="给谁看 / who will see it",
+)
+@_out("geojw-map")
+@click.option("--review-number", "review", metavar="审图号", help="公开地图必须有 / required of a public map")
+@click.option("--draft", is_flag=True, help="无审图号的草稿，印“未经审图” / a draft without a number, marked as one")
+@click.option("--sites", type=click.Path(path_type=Path), help="图上的项目 / sites to show with their verdicts")
+@click.option("--split", is_flag=True, help="脚本与样式另存 assets 文件夹 / scripts and styles in a folder assets")
+@click.option("--tianditu", is_flag=True, help="天地图，密钥取自 GEOJW_TIANDITU_KEY / Tianditu, key from that variable")
+@click.option("--gaode", is_flag=True, help="高德底图，瓦片纠偏 / Gaode tiles, shifted to where they belong")
+@_figure_options
+@_on
+@_lang
+@_told
+def draw_map(zone: str, on: date | None, out: Path, **options: Any) -> int:  # noqa: ANN401 - click's own
+    """片区地图：内部、部门、公众三种；网页或图片 / the map of a zone for an audience: a page or figures."""
+    from geojw.editions import Asked  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.publish import publish  # noqa: PLC0415
+    from geojw.zone import open_zone, today  # noqa: PLC0415
+
+    console = _console(soft_wrap=True)
+    wanted = {key: options.pop(key) for key in ("formats", "size", "turn", "dpi")}
+    path = options.pop("sites")
+    asked = Asked(day=on or today(), **(options | {"tianditu": _tianditu_key() if options["tianditu"] else None}))
+    asked.check()
+    if asked.tianditu:
+        console.print(Text(say("run.key_in_page", asked.lang), "yellow3"))
+    place, files = _both_or_all_faults(
+        lambda: open_zone(zone), lambda place: None if path is None else _files((path,), place)
+    )
+    if wanted["formats"]:
+        from geojw.plates import Print, print_plates  # noqa: PLC0415 - matplotlib is loaded only for figures
+
+        written = print_plates(place, asked, Print(**wanted), out, files)
+    else:
+        written = [publish(place, asked, out, files)]
+    for one in written:
+        console.print(Text(say("run.written", asked.lang, out=one), "bold"))
+    return DONE
+
+
+def _tianditu_key() -> str:
+    key = os.environ.get("GEOJW_TIANDITU_KEY", "")
+    if not re.fullmatch(r"[0-9a-zA-Z]{8,64}", key):
+        raise OutputError([Fault("tianditu_key", "GEOJW_TIANDITU_KEY")])
+    return key
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_zone
+@reading
+@click.option("--json", "as_json", is_flag=True, help="供程序读取 / for machines")
+@click.option("--write", type=PATH, metavar="GPKG", help="写出整理后的文件和改动记录 / the cleaned file with a log")
+@_lang
+@_told
+def intake(files: tuple[Path, ...], zone: str, lang: str, *, as_json: bool, write: Path | None, **options: Any) -> int:  # noqa: ANN401 - click's own
+    """这是什么文件、可否信任、会读到什么 / what a file of sites is, and what of it would be read."""
+    from geojw.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
+
+    shared_reader()  # it loads while we do
+    from geojw import inspection  # noqa: PLC0415
+    from geojw.zone import open_zone  # noqa: PLC0415
+
+    place, said = open_zone(zone), asked(options)
+    found = [inspection.inspect(path, place, lang, **said) for path in files]
+    console = _console(soft_wrap=as_json)
+    if as_json:
+        click.echo(json.dumps([one.as_json(lang) for one in found], ensure_ascii=False, indent=1))
+    else:
+        for one in found:
+            print_inspection(console, one, lang)
+    unusable = any(one.refused for one in found)
+    if write is not None and not unusable:
+        inspection.write(files, place, write, lang, **said)
+        if not as_json:
+            console.print(Text(say("intake.written", lang, path=write.name), "bold"))
+    return UNUSABLE if unusable else (ROWS_REJECTED if any(one.rejected_count for one in found) else DONE)
+
+
+@main.command()
+@_zone
+@_on
+@_out("targets")
+@_lang
+@_quiet
+@_told
+def targets(zone: str, on: date | None, out: Path, lang: str, *, quiet: bool) -> int:
+    """规划指标：数值、目标值、余量、结论 / where the zone stands against the plan."""
+    from geojw import target_tables  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.target_run import run_targets  # noqa: PLC0415
+    from geojw.zone import open_zone, today  # noqa: PLC0415
+
+    console = _console(quiet=quiet)
+    summary = run_targets(open_zone(zone), day=on or today(), out=out, lang=lang)
+    _print_heading(console, summary.title, summary.notices())
+    target_tables.show_targets(console, summary.evaluation.targets, lang)
+    if summary.no_chart is not None:
+        console.print(Text(_shown(summary.no_chart, LINE), "bold red"))
+    console.print(Text(say("run.written", lang, out=out), "bold"))
+    return LAYER_FAILED if summary.evaluation.failed else DONE
+
+
+@main.command()
+@click.argument("old")
+@click.argument("new")
+@click.option(
+    "--sites", type=click.Path(path_type=Path), help="同时比较这些项目的结论 / screen these sites against both"
+)
+@click.option("--layer", metavar="NAME", help="OLD、NEW 是该图层的两个文件 / OLD and NEW are files of this layer")
+@_zone
+@_on
+@_out("comparison")
+@_lang
+@_quiet
+@_told
+def compare(
+    old: str, new: str, sites: Path | None, layer: str | None, zone: str, on: date | None, out: Path, lang: str,
+    *, quiet: bool,
+) -> int:  # fmt: skip
+    """比较两个资料包或一个图层的两个版本 / compare two zone packs, or two versions of a layer."""
+    from geojw import target_tables  # noqa: PLC0415
+    from geojw.comparison import versions_of  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.comparison_run import run_comparison  # noqa: PLC0415
+    from geojw.intake import read_sites  # noqa: PLC0415
+    from geojw.zone import today  # noqa: PLC0415
+
+    versions, read = _both_or_all_faults(
+        lambda: versions_of(old, new, zone, layer),
+        lambda two: None if sites is None else read_sites(sites, columns=two[1].pack.zone.columns if two else {}),
+    )
+    summary = run_comparison(*versions, day=on or today(), out=out, lang=lang, sites=read)
+    console = _console(quiet=quiet)
+    _print_heading(console, summary.title, summary.notices())
+    target_tables.show_comparison(console, summary.found, lang)
+    console.print(Text(say("run.written", lang, out=out), "bold"))
+    if summary.found.failed:
+        return LAYER_FAILED
+    return ROWS_REJECTED if len(summary.found.rejected) else DONE
 
 
 @main.command()

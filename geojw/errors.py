@@ -69,3 +69,7 @@ class CRSError(GeojwError):
 
 class OutputError(GeojwError):
     """The results cannot be written."""
+
+
+class FontError(OutputError):
+    """No font here can set the text of a figure."""

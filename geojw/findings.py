@@ -23,6 +23,8 @@ from geojw.catalogue import Layer
 from geojw.geodesy import Floats
 from geojw.index import Bools
 from geojw.pieces import Ints
+from geojw.raster_answers import OnRaster
+from geojw.rasters import RasterData
 from geojw.texts import say, template
 from geojw.wording import Texts, by_kind, figures, filled
 
@@ -41,7 +43,7 @@ WORDS = frozenset({
 })  # fmt: skip
 """Columns of few words that repeat: categories in the tables, dictionary-coded in Parquet."""
 
-DECIMALS = {"overlap_m2": 4, "m2": 4, "overlap_share": 9, "share": 9}
+DECIMALS = {"overlap_m2": 4, "m2": 4, "overlap_share": 9, "cover_share": 9, "share": 9}
 """Written digits by measure or unit; 3 for all others."""
 
 WINDS = ("n", "ne", "e", "se", "s", "sw", "w", "nw", "any")
@@ -67,9 +69,11 @@ class LayerFindings:
         The day whose rules count.
     """
 
-    def __init__(self, batch: Batch, name: str, row: Layer, data: LayerData | None, day: date) -> None:
+    def __init__(self, batch: Batch, name: str, row: Layer, data: LayerData | RasterData | None, day: date) -> None:
         self.batch, self.name, self.row, self.data, self.day = batch, name, row, data, day
-        self.on_layer = None if data is None else OnLayer(batch, row, data)
+        self.on_layer: OnLayer | OnRaster | None = None
+        if data is not None:
+            self.on_layer = OnRaster(batch, row, data) if isinstance(data, RasterData) else OnLayer(batch, row, data)
 
     def finding(self, rule: Rule, *, failed: bool) -> Columns:
         """
@@ -99,7 +103,8 @@ class LayerFindings:
         blank, nothing = np.full(n, "", dtype=object), np.full(n, np.nan)
         frame: dict[str, object] = {
             "site_id": self.batch.ids, "rule_id": rule.id, "layer": self.name, "outcome": outcome, "effect": effect,
-            "op": rule.test.op, "limit": rule.test.value, "basis": self._basis(rule), "says": rule.says.in_(lang),
+            "op": rule.test.op, "limit": rule.test.value, "basis": rule.basis.text(lang),
+            "says": rule.says.in_(lang),
             "remedy": self._remedies(rule, answer, outcome, asked, unshown, unproved),
             "reason": self._reasons(answer, outcome, asked), "claimed": self._claims(rule, outcome),
             "data": self.data_words(rule),
@@ -166,11 +171,6 @@ class LayerFindings:
 
     # -- texts ------------------------------------------------------------------------------------
 
-    def _basis(self, rule: Rule) -> str:
-        lang, checked = self.batch.lang, rule.basis.in_force_checked
-        force = say("basis.unchecked", lang) if checked is None else say("basis.checked", lang, day=checked.isoformat())
-        return " ".join(part for part in (rule.basis.title, rule.basis.article, force) if part)
-
     def _remedies(
         self, rule: Rule, answer: Answer | None, outcome: Texts, asked: Texts, unshown: Texts, unproved: Texts
     ) -> Texts:
@@ -223,8 +223,7 @@ class LayerFindings:
                 towards=towards[_winds(answer.away[rows])], feature=answer.features[rows],
             )  # fmt: skip
         value = answer.value[rows] - rule.test.value
-        shares = answer.measure[rows] == "overlap_share"
-        value = np.where(shares, value * shapes.size[rows], value)
+        value = value * shapes.size[rows] if rule.test.is_share else value
         out, texts = np.full(len(rows), "", dtype=object), figures(value)
         for dimension, key in enumerate(("remedy.move_out", "remedy.remove_m", "remedy.remove_m2")):
             some = np.flatnonzero(shapes.dimension[rows] == dimension)
@@ -235,7 +234,8 @@ class LayerFindings:
         """Say why an outcome is unknown, in words for machines."""
         out = np.full(len(outcome), "", dtype=object)
         out[outcome == "source_failed"] = f"layer:{self.name}"
-        out[outcome == "no_coverage"] = f"coverage:{self.row.coverage}"
+        no_cells = self.row.kind == "raster"
+        out[outcome == "no_coverage"] = f"{self.name}:no_data" if no_cells else f"coverage:{self.row.coverage}"
         rows = np.flatnonzero(outcome == "not_evaluable")
         why = np.full(len(outcome), "", dtype=object) if answer is None else answer.why
 
@@ -287,7 +287,7 @@ class LayerFindings:
         list of Columns
             `OVERLAPS` and ``row``, as above; a feature that overlaps and is nearest has two rows still.
         """
-        if self.on_layer is None:
+        if not isinstance(self.on_layer, OnLayer):
             return []
         out = []
         if self.name != self.batch.pack.zone.boundary:
@@ -301,7 +301,7 @@ class LayerFindings:
         return out
 
     def _shared(self, rules: Sequence[Rule]) -> Columns:
-        assert self.on_layer is not None  # noqa: S101 - overlaps() asks only layers that were read
+        assert isinstance(self.on_layer, OnLayer)  # noqa: S101 - overlaps() asks only vector layers that were read
         pairs, shapes, ids = self.on_layer.pairs, self.batch.shapes, self.on_layer.data.ids
         keeps = {rule.id: self.on_layer.kept(rule).possible for rule in rules}
         rows = pairs.overlap > 0.0

@@ -81,6 +81,16 @@ class AnalysisCRS:
         forth, back = _there_and_back(self.lon, self.lat)
         return _moved(2.0 * xy - _moved(_moved(xy, back), forth), back)
 
+    def deproject(self, geometries: Geometries, crs: CRS) -> Geometries:
+        """Bring geometries of this CRS into another, vertex by vertex: long edges are to be split before."""
+        forth = _transformer("EPSG:4490", crs.to_wkt())
+        moved = shapely.transform(geometries, lambda xy: _moved(self.lonlat(xy), forth))
+        return np.asarray(moved, dtype=object)
+
+    def of_crs(self, xy: Floats, crs: CRS) -> Floats:
+        """Bring an (n, 2) array of another CRS into this one."""
+        return _moved(xy, _transformer(crs.to_wkt(), self.crs.to_wkt()))
+
     def distance_m(self, start: Floats, end: Floats) -> Floats:
         """Geodesic distance in metres between the rows of two (n, 2) arrays of this CRS."""
         if len(start) == 0:

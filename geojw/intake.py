@@ -1,37 +1,36 @@
-"""Floor 5: files in. The only place where geometries are repaired and brought into the analysis CRS."""
+"""Floor 5: sites in. The only place where geometries are repaired and brought into the analysis CRS."""
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
-import tomllib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
+import pyarrow as pa
 import shapely
-from pyogrio.errors import CRSError as FileCRSError
-from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
-from geojw import access_list
-from geojw.errors import Fault, LayerError, SitesError
-from geojw.geodesy import AnalysisCRS, Floats, Geometries, densify, read_crs
-from geojw.index import AREA, LINE, Bools
+from geojw import safety
+from geojw.access_list import text_of, texts
+from geojw.answers import ADDED_ACCURACY
+from geojw.datums import Stated, header_crs, recognise
+from geojw.delivery import GEOMETRY, REASON, Delivery, X, Y
+from geojw.errors import CRSError, Fault, SitesError
+from geojw.geodesy import AnalysisCRS, Floats, Geometries, densify
+from geojw.georeference import Georeference, Way, settled
+from geojw.index import AREA, LINE
+from geojw.mapping import mapped
 from geojw.pieces import Ints
+from geojw.quarantine import Delivered, Reader, shared_reader
+from geojw.repair import in_analysis
+from geojw.safety import Limits
 from geojw.screening import REJECTED
-
-READ_ERRORS = (DataSourceError, DataLayerError, FileCRSError, UnicodeDecodeError)
-"""What the reader raises for a file that it cannot read."""
-
-DBF_NAME = 10
-"""Characters that a Shapefile keeps of the name of a column."""
+from geojw.text_tables import find_column
 
 COLLECTION = 7
 """Type number of a mixed geometry."""
@@ -39,92 +38,8 @@ COLLECTION = 7
 FARTHEST_M = 2_000_000.0
 """A site farther from the zone's centre is a mistake of coordinates, and could not be measured."""
 
-# ---------------------------------------------------------------------------------------------- files
-
-
-def file_info(
-    path: Path, table: str | None, encoding: str | None, error: type[LayerError | SitesError]
-) -> dict[str, Any]:
-    """Give what a file says of itself; raise `error` if it cannot be read or has several tables and none is named."""
-    try:
-        tables = [str(item[0]) for item in pyogrio.list_layers(path)]
-        if table is None and len(tables) > 1:
-            raise error([Fault("several_tables", path.name, {"known": ", ".join(tables)})])
-        if table is not None and table not in tables:
-            raise error([Fault("table_unknown", path.name, {"table": table, "known": ", ".join(tables)})])
-        info: dict[str, Any] = pyogrio.read_info(
-            path, layer=table or 0, encoding=encoding, force_feature_count=True, force_total_bounds=error is LayerError
-        )
-    except READ_ERRORS as problem:
-        raise error([Fault("unreadable", path.name, {"error": short(problem)})]) from None
-    return info
-
-
-def short(problem: Exception) -> str:
-    """Give the reader's message without the path of the machine."""
-    return " ".join(part for part in str(problem).split() if "/" not in part)[:160]
-
-
-def file_hash(path: Path) -> str:
-    """Give the sha256 of a file, or of the files of a folder in the order of their names."""
-    digest = hashlib.sha256()
-    for part in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if part.is_file():
-            if path.is_dir():
-                digest.update(part.relative_to(path).as_posix().encode())
-            with part.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()
-
-
-# ---------------------------------------------------------------------------------------------- repair
-
-
-@dataclass(frozen=True, eq=False)
-class Repairs:
-    """What had to be repaired."""
-
-    invalid: Bools
-    why: np.ndarray[Any, Any]
-    changed_m2: Floats
-    raw: Geometries
-
-
-def in_analysis(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[Geometries, Repairs]:
-    """Repair copies in the CRS of delivery and project them; what is lost comes back empty."""
-    flat = shapely.force_2d(geometry)
-    missing = shapely.is_missing(flat) | ~_finite(flat)
-    flat[missing] = shapely.Polygon()
-    invalid = ~shapely.is_valid(flat)
-    why = np.full(len(flat), "", dtype=object)
-    why[invalid] = shapely.is_valid_reason(flat[invalid])
-    fixed = flat.copy()
-    fixed[invalid] = [_made_valid(shape) for shape in flat[invalid]]
-    shapes = analysis.project(fixed, crs)
-    shapes[~_finite(shapes)] = shapely.Polygon()
-    bent = np.flatnonzero(~shapely.is_valid(shapes))  # thin shapes may cross themselves once projected
-    shapes[bent] = [_made_valid(shape) for shape in shapes[bent]]
-    raw = flat.copy()
-    raw[invalid] = analysis.project(flat[invalid], crs)
-    changed = np.zeros(len(flat))
-    changed[invalid] = np.abs(shapely.area(shapes[invalid]) - shapely.area(raw[invalid]))
-    return shapes, Repairs(invalid, why, changed, raw)
-
-
-def _finite(geometry: Geometries) -> Bools:
-    return np.asarray(shapely.is_empty(geometry) | np.isfinite(shapely.bounds(geometry)).all(axis=1), dtype=bool)
-
-
-def _made_valid(shape: shapely.Geometry) -> shapely.Geometry:
-    """Repair a copy, keeping only what has the dimension of the original."""
-    fixed = shapely.make_valid(shape, method="structure", keep_collapsed=False)
-    parts = shapely.get_parts(fixed)
-    same = parts[shapely.get_dimensions(parts) == shapely.get_dimensions(shape)]
-    return shapely.union_all(same) if len(same) else shapely.Polygon()
-
-
-# ---------------------------------------------------------------------------------------------- sites
+OWN = ("_source", "_row", "_reason")
+"""Columns of a frame of sites that are ours: where each comes from, and why it is useless."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,86 +65,170 @@ class Sites:
         return len(self.frame)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """
+    What a user says of files of sites.
+
+    Parameters
+    ----------
+    id_column
+        Column of the site ids; by default ``site_id`` or a known alias, else source and row.
+    table
+        Which table of a file with several, or which member of an archive.
+    encoding
+        The encoding of texts.
+    columns
+        Column -> further names by which it is known, from the zone pack.
+    way
+        How the coordinates are to be read.
+    """
+
+    id_column: str | None = None
+    table: str | None = None
+    encoding: str | None = None
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    way: Way = field(default_factory=Way)
+
+
 @dataclass(frozen=True, eq=False)
-class _File:
-    """One file of sites, opened."""
+class SiteFile:
+    """
+    One file of sites, read.
+
+    Parameters
+    ----------
+    path
+        Of the user.
+    delivered
+        What the reader gave.
+    stated
+        What it says of its coordinates.
+    place
+        The CRS of its coordinates, settled, and the way there.
+    id_column, name_column
+        The columns that were taken for ids and names.
+    ids
+        Of all rows; a row without one is called by file and number.
+    remarks
+        What was decided.
+    """
 
     path: Path
-    table: str | None
-    crs: CRS
+    delivered: Delivered
+    stated: Stated | None
+    place: Georeference
     id_column: str | None
     name_column: str | None
     ids: np.ndarray[Any, Any]
+    most_vertices: int
+    remarks: tuple[Fault, ...] = ()
+
+    @property
+    def crs(self) -> CRS:
+        """The CRS in which its sites come."""
+        return self.place.crs
+
+    @property
+    def said(self) -> Delivery:
+        """What the file says of itself."""
+        return self.delivered.said
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """The sha256 of each file that was read."""
+        return self.said.hashes
+
+    @property
+    def sha256(self) -> str:
+        """Of the file itself, or of the folder."""
+        return self.hashes[self.path.resolve().name]
 
     @classmethod
-    def open(cls, path: Path, id_column: str | None, table: str | None, crs: str | None) -> _File:
-        if not path.exists():
-            raise SitesError([Fault("file_missing", path.name)])
-        info = file_info(path, table, None, SitesError)
-        if info["geometry_type"] is None:
-            raise SitesError([Fault("no_geometry", path.name)])
-        stated = info["crs"] or crs
-        if stated is None:
-            raise SitesError([Fault("sites_crs_absent", path.name)])
-        column = _column(info["fields"], "site_id", id_column, path)
-        name = _column(info["fields"], "name", None, path)
-        return cls(
-            path,
-            table,
-            read_crs(stated, path.name),
-            column,
-            name,
-            _ids(path, table, column, info["features"]),
-        )
-
-    def read(self, start: int, stop: int) -> gpd.GeoDataFrame:
-        """Read some rows as they are, with their ids, source and row."""
+    def open(cls, path: Path, asked: Asked, reader: Reader, limits: Limits) -> SiteFile:
+        """Read a file and settle its CRS, ids and names; raise `SitesError` with the reasons if it cannot be used."""
+        path_given = safety.local_file(path)
+        delivered = reader.read(path_given, limits, asked.table, asked.encoding)
+        said, table = delivered.said, delivered.table
+        fields = [name for name in table.column_names if name not in (GEOMETRY, REASON, X, Y)]
+        column = _id_column(fields, asked, path)
+        name = find_column(fields, "name", asked.columns.get("name", ()))
+        xy = np.column_stack([table[X].to_numpy(), table[Y].to_numpy()]).reshape(-1, 2)
         try:
-            with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found and refused
-                frame = pyogrio.read_dataframe(
-                    self.path,
-                    layer=self.table or 0,
-                    skip_features=start,
-                    max_features=stop - start,
-                    on_invalid="ignore",
-                )
-        except READ_ERRORS as problem:
-            raise SitesError([Fault("unreadable", self.path.name, {"error": short(problem)})]) from None
-        if len(frame) != stop - start:
-            raise SitesError([Fault("rows_changed", self.path.name, {"got": len(frame), "wanted": stop - start})])
-        frame = frame.set_crs(self.crs, allow_override=True)
-        if frame.geometry.name != "geometry":
-            frame = frame.rename_geometry("geometry")
+            stated = stated_crs(delivered, xy, path.name)
+            place = settled(stated, asked.way, xy, path.name)
+        except CRSError as error:
+            raise SitesError(error.faults) from None
+        remarks = (*said.remarks, *place.remarks)
+        if column is None and len(table):
+            remarks = (*remarks, Fault("own_ids", path.name))
+        ids = _ids(table, column, path.stem)
+        return cls(path, delivered, stated, place, column, name, ids, limits.vertices, remarks)
+
+    def read(self, rows: Ints) -> gpd.GeoDataFrame:
+        """Give some rows as they are, with their ids, source, row, and the reason why they are useless."""
+        table = self.delivered.table
+        whole = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all())
+        part = table.slice(int(rows[0]), len(rows)) if whole else table.take(pa.array(rows, pa.int64()))
+        wkb = part[GEOMETRY].to_numpy(zero_copy_only=False)
+        with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found and refused
+            shapes = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)
+        reasons = _row_reasons(part, shapes, wkb, self.most_vertices)
+        try:
+            shapes, added = self.place.apply(shapes)
+        except CRSError as error:
+            raise SitesError(error.faults) from None
+        attributes = part.drop_columns([GEOMETRY, REASON, X, Y]).to_pandas()
+        index = pd.Index(self.ids[rows], name="site_id", dtype=object)
+        frame = gpd.GeoDataFrame(attributes.set_axis(index, axis=0), geometry=shapes, crs=self.crs)
         if self.name_column is not None and self.name_column != "name":
             frame["name"] = frame[self.name_column]
-        frame["_source"], frame["_row"] = self.path.name, np.arange(start + 1, stop + 1)
-        return frame.set_axis(pd.Index(self.ids[start:stop], name="site_id", dtype=object), axis=0)
+        frame["_source"], frame["_row"], frame["_reason"] = self.path.name, rows + 1, reasons
+        if self.place.move is not None:
+            frame[ADDED_ACCURACY] = added
+        return frame
 
 
-def _ids(path: Path, table: str | None, column: str | None, count: int) -> np.ndarray[Any, Any]:
+def stated_crs(delivered: Delivered, xy: Floats, where: str) -> Stated | None:
+    """Give what a file says of its coordinates, if it says anything."""
+    said = delivered.said
+    if said.crs_how == "header":
+        return header_crs(said.header, xy, where)
+    return recognise(said.crs, where) if said.crs else None
+
+
+def _row_reasons(
+    part: pa.Table, shapes: Geometries, wkb: np.ndarray[Any, Any], most: int
+) -> np.ndarray[Any, np.dtype[np.object_]]:
+    """Give for each row the fault for which it cannot be a site, so far as the file shows it."""
+    out = np.full(len(shapes), None, dtype=object)
+    for at, told in enumerate(part[REASON].to_pylist()):
+        if told:
+            said = json.loads(told) if told.startswith("{") else {"key": told}
+            out[at] = Fault(said["key"], said.get("where", ""), said.get("fields", {}))
+    lost = shapely.is_missing(shapes) & np.array([cell is not None for cell in wkb], dtype=bool)
+    many = shapely.get_num_coordinates(shapes) > most
+    for row in np.flatnonzero((lost | many) & pd.isna(out)):
+        out[row] = Fault("site_unreadable" if lost[row] else "site_vertices", "")
+    return out
+
+
+def _ids(table: pa.Table, column: str | None, stem: str) -> np.ndarray[Any, Any]:
     """Give the ids of all rows; a row without one is called by its file and number."""
-    cells: Sequence[object] = [""] * count
-    if column is not None:
-        try:
-            frame = pyogrio.read_dataframe(path, layer=table or 0, columns=[column], read_geometry=False)
-        except READ_ERRORS as problem:
-            raise SitesError([Fault("unreadable", path.name, {"error": short(problem)})]) from None
-        cells = list(frame[column])
-    return np.array([access_list.text_of(v) or f"{path.stem}-{n}" for n, v in enumerate(cells, 1)], dtype=object)
+    ids = np.full(len(table), "", dtype=object) if column is None else texts(table[column].to_pandas()).astype(object)
+    for row in np.flatnonzero(ids == ""):
+        ids[row] = f"{stem}-{row + 1}"
+    return ids
 
 
-def _column(fields: Sequence[str], key: str, asked: str | None, path: Path) -> str | None:
-    """Find a column by the name asked for or a known alias."""
-    if asked is not None:
-        if asked not in fields:
-            raise SitesError([Fault("site_id_column", path.name, {"column": asked, "known": ", ".join(fields)})])
-        return asked
-    there = {str(column).casefold(): str(column) for column in reversed(fields)}
-    return next((there[a.casefold()] for a in _aliases()[key] if a.casefold() in there), None)
-
-
-def _aliases() -> Mapping[str, Sequence[str]]:
-    return tomllib.loads(resources.files("geojw").joinpath("columns.toml").read_text("utf-8"))
+def _id_column(fields: Sequence[str], asked: Asked, path: Path) -> str | None:
+    """Find the column of ids by the name asked for or a known alias."""
+    if asked.id_column is None:
+        return find_column(fields, "site_id", asked.columns.get("site_id", ()))
+    if asked.id_column not in fields:
+        known = ", ".join(fields)
+        raise SitesError([Fault("site_id_column", path.name, {"column": asked.id_column, "known": known})])
+    return asked.id_column
 
 
 class SiteFiles:
@@ -239,13 +238,15 @@ class SiteFiles:
     Parameters
     ----------
     *paths
-        Files that GDAL reads; all must state their CRS or `crs` must.
-    id_column
-        Column of the site ids; by default ``site_id`` or a known alias, else source and row.
-    table
-        Which table of a file with several.
-    crs
-        The CRS of files that state none.
+        Files of any format of ``docs/intake.md``.
+    crs, datum, control_points, transformation, transformation_accuracy_m, extent
+        As in `georeference.Way`.
+    id_column, table, encoding, columns
+        As in `Asked`.
+    limits
+        What is too large or too slow.
+    reader
+        The reading process, if the caller has started one.
 
     Raises
     ------
@@ -254,17 +255,17 @@ class SiteFiles:
     """
 
     def __init__(
-        self,
-        *paths: str | Path,
-        id_column: str | None = None,
-        table: str | None = None,
-        crs: str | None = None,
-    ) -> None:
+        self, *paths: str | Path, limits: Limits | None = None, reader: Reader | None = None, **asked: Any,  # noqa: ANN401 - of `Way` and `Asked`
+    ) -> None:  # fmt: skip
         faults: list[Fault] = []
-        self.files: list[_File] = []
+        self.files: list[SiteFile] = []
+        reader = reader or shared_reader()
+        limits = limits or Limits()
+        own = {name: asked.pop(name) for name in ("id_column", "table", "encoding", "columns") if name in asked}
+        said = Asked(**own, way=Way(**asked))
         for path in map(Path, paths):
             try:
-                self.files.append(_File.open(path, id_column, table, crs))
+                self.files.append(SiteFile.open(path, said, reader, limits))
             except SitesError as error:
                 faults += error.faults
         if faults or not self.files:
@@ -279,50 +280,26 @@ class SiteFiles:
 
     @property
     def remarks(self) -> tuple[Fault, ...]:
-        """Where ids had to be made."""
-        return tuple(Fault("own_ids", file.path.name) for file in self.files if file.id_column is None)
+        """What was decided when the files were read."""
+        return tuple(fault for file in self.files for fault in file.remarks)
 
     def batches(self, size: int) -> Iterator[Sites]:
         """Read at most `size` rows at a time; every id of one batch sorts before those of the next."""
         order = np.argsort(self.ids.astype(str), kind="stable")
-        if len(self) <= size or np.array_equal(order, np.arange(len(self))):
-            for start in range(0, max(len(self), 1), size):
-                yield self._sites(
-                    self._read(start, min(start + size, len(self))),
-                    np.arange(start, min(start + size, len(self))),
-                )
-            return
-        rank = np.empty(len(self), dtype=np.int64)
-        rank[order] = np.arange(len(self))
-        yield from self._sorted_batches(rank // size, size)
+        for start in range(0, max(len(self), 1), size):
+            rows = np.sort(order[start : start + size])
+            frame = self._read(rows)
+            twice = self._twice[rows]
+            rejected = _rejected(frame[twice], ["site_id_twice"] * int(twice.sum()))
+            yield Sites(frame[~twice].sort_index(), rejected)
 
-    def _sorted_batches(self, bucket: Ints, size: int) -> Iterator[Sites]:
-        """Deal the rows out to the batches on disk first, so that memory holds one batch."""
-        with tempfile.TemporaryDirectory(prefix="geojw-") as folder:
-            pieces: dict[int, list[tuple[Path, Ints]]] = {}
-            for start in range(0, len(self), size):
-                frame = self._read(start, min(start + size, len(self)))
-                for number in np.unique(bucket[start : start + len(frame)]):
-                    rows = np.flatnonzero(bucket[start : start + len(frame)] == number)
-                    path = Path(folder) / f"{number}-{start}.pickle"
-                    frame.iloc[rows].to_pickle(path)
-                    pieces.setdefault(int(number), []).append((path, rows + start))
-            for number in sorted(pieces):
-                parts = [pd.read_pickle(path) for path, _ in pieces[number]]  # noqa: S301 - our own, just written
-                yield self._sites(pd.concat(parts), np.concatenate([rows for _, rows in pieces[number]]))
-
-    def _read(self, start: int, stop: int) -> gpd.GeoDataFrame:
+    def _read(self, rows: Ints) -> gpd.GeoDataFrame:
         parts = []
         for file, first in zip(self.files, self._starts, strict=False):
-            a, b = max(start - first, 0), min(stop - first, len(file.ids))
-            if a < b or len(self) == 0:
-                parts.append(_redelivered(file.read(int(a), int(max(a, b))), self.files[0].crs))
+            own = rows[(rows >= first) & (rows < first + len(file.ids))] - first
+            if len(own) or len(self) == 0:
+                parts.append(_redelivered(file.read(own), self.files[0].crs))
         return pd.concat(parts) if len(parts) > 1 else parts[0]
-
-    def _sites(self, frame: gpd.GeoDataFrame, rows: Ints) -> Sites:
-        twice = self._twice[rows]
-        rejected = _rejected(frame[twice], ["site_id_twice"] * int(twice.sum()))
-        return Sites(frame[~twice].sort_index(), rejected)
 
 
 def _redelivered(part: gpd.GeoDataFrame, crs: CRS) -> gpd.GeoDataFrame:
@@ -335,15 +312,13 @@ def _redelivered(part: gpd.GeoDataFrame, crs: CRS) -> gpd.GeoDataFrame:
     return part.set_geometry(gpd.GeoSeries(shapes, index=part.index, crs=part.crs)).to_crs(crs)
 
 
-def read_sites(
-    *paths: str | Path, id_column: str | None = None, table: str | None = None, crs: str | None = None
-) -> Sites:
+def read_sites(*paths: str | Path, limits: Limits | None = None, **asked: Any) -> Sites:  # noqa: ANN401 - of `Way` and `Asked`
     """
-    Read project sites from vector files.
+    Read project sites from files.
 
     Parameters
     ----------
-    *paths, id_column, table, crs
+    *paths, limits, **asked
         As in `SiteFiles`.
 
     Returns
@@ -356,7 +331,7 @@ def read_sites(
     SitesError
         With every fault of every file.
     """
-    files = SiteFiles(*paths, id_column=id_column, table=table, crs=crs)
+    files = SiteFiles(*paths, limits=limits, **asked)
     sites = next(files.batches(max(len(files), 1)))
     return Sites(sites.frame, sites.rejected, files.remarks)
 
@@ -368,16 +343,16 @@ def sites_of(frame: gpd.GeoDataFrame) -> Sites:
     ids = frame["site_id"] if "site_id" in frame.columns else frame.index
     out = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame.copy()
     out["_source"], out["_row"] = "frame", np.arange(1, len(frame) + 1)
-    out.index = pd.Index(
-        [access_list.text_of(v) or f"frame-{n}" for n, v in enumerate(ids, 1)], name="site_id", dtype=object
-    )
+    out.index = pd.Index([text_of(v) or f"frame-{n}" for n, v in enumerate(ids, 1)], name="site_id", dtype=object)
     twice = out.index.duplicated(keep=False)
     return Sites(out[~twice].sort_index(), _rejected(out[twice], ["site_id_twice"] * int(twice.sum())))
 
 
-def _rejected(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+def _rejected(rows: pd.DataFrame, keys: Sequence[str | Fault]) -> pd.DataFrame:
     reasons = [
         Fault(key, f"{source}, {row}", {"id": name})
+        if isinstance(key, str)
+        else Fault(key.key, key.where or f"{source}, {row}", {"id": name, **key.fields})
         for key, source, row, name in zip(keys, rows.get("_source", ()), rows.get("_row", ()), rows.index, strict=True)
     ]
     values = {
@@ -400,17 +375,20 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
     analysis
         The zone's analysis CRS.
     wanted
-        The columns that rules ask for, by which names that a Shapefile cut are known again.
+        The columns that rules ask for; a mapping gives the other names by which each is known.
 
     Returns
     -------
     Sites
         In the analysis CRS, every geometry valid; the rest is in `rejected`.
     """
-    frame, renamed = _whole_names(sites.frame, wanted)
+    frame, renamed = mapped(sites.frame, wanted)
     geometry = np.asarray(frame.geometry.values, dtype=object)
     shapes, bad = in_analysis(geometry, frame.crs, analysis)
     reasons = np.array(_refusals(geometry, shapes), dtype=object)
+    if "_reason" in frame.columns:
+        told = frame["_reason"].to_numpy(dtype=object)
+        reasons = np.where(pd.isna(told), reasons, told)
     refused = reasons != ""
     remarks = tuple(
         Fault(
@@ -420,23 +398,12 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
         )
         for r in np.flatnonzero(bad.invalid & ~refused)
     )
-    kept = frame[~refused].drop(columns=["_source", "_row"])
+    kept = frame[~refused].drop(columns=[name for name in OWN if name in frame.columns])
     placed = kept.set_geometry(gpd.GeoSeries(shapes[~refused], index=kept.index, crs=analysis.crs))
     rejected = pd.concat([sites.rejected, _rejected(frame[refused], list(reasons[refused]))], ignore_index=True)
     return Sites(
         placed, rejected.sort_values(["source", "row"], ignore_index=True), (*sites.remarks, *renamed, *remarks)
     )
-
-
-def _whole_names(frame: gpd.GeoDataFrame, wanted: Iterable[str]) -> tuple[gpd.GeoDataFrame, tuple[Fault, ...]]:
-    """Give columns that a Shapefile cut to ten characters their whole names, where only one can be meant."""
-    names: dict[str, str] = {}
-    for column in frame.columns:
-        whole = {key for key in wanted if len(column) == DBF_NAME and key.startswith(column) and key != column}
-        if len(whole) == 1 and not whole & set(frame.columns):
-            names[column] = whole.pop()
-    remarks = tuple(Fault("name_cut", cut, {"whole": whole}) for cut, whole in names.items())
-    return frame.rename(columns=names), remarks
 
 
 def _refusals(raw: Geometries, shapes: Geometries) -> list[str]:

@@ -1,120 +1,137 @@
-"""Floor 4: draw a screening as one page that opens offline; its behaviour is in ``static/map.js``."""
+"""Floor 10: draw a zone or a screening as one page that opens offline; its behaviour is in ``static/*.js``."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import math
 import re
 import tomllib
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, cast
+from typing import Any
 
 import folium
 import geopandas as gpd
-import numpy as np
 import pandas as pd
-import shapely
 from branca.element import Figure, Link
 from folium.map import CustomPane
 from jinja2 import Environment, StrictUndefined
 
 from geojw.errors import CRSError, Fault, OutputError
-from geojw.geodesy import ELLIPSOID, AnalysisCRS, Floats, Geometries
+from geojw.mapdata import VERDICTS, MapLayer, MapRule, Packing, json_text, packed_layers, packed_rules, shown
+from geojw.mapsites import CROWD, MANY, packed_findings, packed_sites
 
 Box = tuple[float, float, float, float]
-Cell = str | float | int | None
 
-VERDICTS = ("prohibit", "undetermined", "approval", "condition", "supervise", "inform", "clear")
-"""Order of drawing and listing: what cannot be decided may be prohibited, so it comes second."""
 DECIMALS = 6
-"""Decimals of a drawn coordinate in degrees: 0.1 m."""
-VERTEX_BUDGET = 50_000
-"""Vertices of layers that SVG redraws at ease; above it outlines are simplified, and the page says so."""
-CROWD = 2_000
-"""Sites above which they are drawn on a canvas, since SVG would zoom in jerks on a phone."""
-RING_VERTICES = 360
+"""Decimals of a drawn coordinate in degrees, where no audience asks for fewer: 0.1 m."""
+ROUGH_DECIMALS = 5
+"""Where a page has many sites: 1 m."""
+PAGE_LIMIT = 15_000_000
+"""Characters of a page that a browser opens from a file at ease."""
 
-_STEP = 10.0**-DECIMALS
-_TOLERANCES_M = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _METRES_A_DEGREE = 111_700.0
-"""A degree of latitude at its longest, so that a stated tolerance is never exceeded."""
 _EPSG = 4490
-_KINDS = ("point", "line", "polygon")
-_OUTCOMES = ("hit", "not_evaluable", "no_coverage", "source_failed", "lifted", "clear")
-_FINDING = (
-    *("rule_id", "layer", "outcome", "effect", "measure", "value", "op", "limit", "margin", "margin_unit"),
-    *("certainty", "feature_ids", "basis", "says", "remedy", "reason"),
-)
-_NUMBERS = frozenset({"value", "limit", "margin"})
-_SITE = ("name", "verdict", "certainty", "decided_by", "area_m2", "at_least", "at_most", "could_become")
-_PANES = {"grid": 250, "dimmed": 480, "zone": 490, "rings": 500, "sites": 520, "labels": 590, "symbols": 610}
+_PANES = {
+    "grid": 250,
+    "dimmed": 480,
+    "zone": 490,
+    "rings": 500,
+    "sites": 520,
+    "focus": 530,
+    "labels": 590,
+    "symbols": 610,
+}
 _LAYER_PANE = 300
-_UNTOUCHED = frozenset({"grid", "dimmed", "rings", "labels"})
+_UNTOUCHED = frozenset({"grid", "dimmed", "rings", "labels", "focus"})
 _STOCK_LINKS = frozenset(name for name, _ in (*folium.Map.default_js, *folium.Map.default_css))
 """What a stock folium map would fetch: Leaflet is vendored, nothing here uses the rest."""
-_CONTROLS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+_VENDORED = (
+    "vendor/leaflet/leaflet.js",
+    "vendor/geographiclib/geographiclib-geodesic.min.js",
+    "vendor/gcoord/gcoord.js",
+)
+_SCRIPTS = (
+    "words",
+    "store",
+    "geodesy",
+    "layers",
+    "sites",
+    "cards",
+    "rules",
+    "table",
+    "check",
+    "tools",
+    "paper",
+    "start",
+)
+"""Our own scripts, in order: together they are one function."""
 _PAINT = {"colour": r"#[0-9a-fA-F]{6}", "dash": r"([0-9.]+([ ,]+[0-9.]+)*)?"}
 _CSP_MARK = "content-security-policy"
+_TILES = "https://*.tianditu.gov.cn"
+_GAODE = "https://*.is.autonavi.com"
 
 
 @dataclass(frozen=True)
-class MapLayer:
+class Face:
     """
-    One layer as drawn.
+    How a page shows itself.
 
     Parameters
     ----------
-    id
-        The layer's id, as findings name it.
-    title
-        In the page's language.
-    frame
-        EPSG:4490, index = feature id; only the columns that may be shown.
-    label
-        Column that names a feature; its id does where this is None or the cell is empty.
-    paint
-        ``colour`` (#rrggbb), ``opacity`` (0-1), ``weight`` (px), ``dash`` ("6 3"), ``hatch`` (bool).
-    status
-        ``official``, ``open`` or ``synthetic``.
-    source
-        One line: publisher, date, licence.
-    ring_m
-        Distance limits in metres of the rules on this layer: a line is drawn at that true distance.
-    zone
-        The zone's own outline: drawn as a line, everything outside it dimmed.
-    ring_only
-        Limits that hold for some features only: limit -> their ids.
+    audience
+        ``internal``, ``department`` or ``public``: what is said at the top.
+    decimals
+        Of a drawn coordinate in degrees.
+    mark
+        Printed across the map, as 未经审图.
+    review
+        审图号.
+    centre
+        Of the zone's analysis CRS: longitude, latitude.
+    rules, absent
+        The rules in force, and layers that are not on the page: id, title, why (``withheld`` or ``failed``).
+    check
+        Whether a reader can ask about a place of their own.
+    sliver_m2
+        Overlaps up to this may count as nothing.
+    tianditu
+        Key of 天地图; the page carries it.
+    gaode
+        Whether 高德 tiles are offered, shifted to where they belong.
+    findings_file
+        Name of the table of findings beside the page.
+    split
+        Scripts and styles in files of a folder ``assets``.
     """
 
-    id: str
-    title: str
-    frame: gpd.GeoDataFrame
-    label: str | None
-    paint: Mapping[str, object]
-    status: str
-    source: str
-    ring_m: tuple[float, ...] = ()
-    zone: bool = False
-    ring_only: Mapping[float, Collection[Hashable]] = field(default_factory=dict)
+    audience: str = "internal"
+    decimals: int = DECIMALS
+    mark: str | None = None
+    review: str | None = None
+    centre: tuple[float, float] = (0.0, 0.0)
+    rules: Sequence[MapRule] = ()
+    absent: Sequence[tuple[str, str, str]] = ()
+    check: bool = False
+    sliver_m2: float = 0.0
+    tianditu: str | None = None
+    gaode: bool = False
+    findings_file: str | None = None
+    split: bool = False
 
     @property
-    def kind(self) -> str:
-        """Kind of its geometries: polygon where it has none."""
-        return _KINDS[max(shapely.get_dimensions(self.frame.geometry.to_numpy()), default=-1)]
+    def images(self) -> str:
+        """Where the page may fetch images from."""
+        return " ".join([*([_TILES] if self.tianditu else []), *([_GAODE] if self.gaode else [])])
 
-    @property
-    def rank(self) -> tuple[int, bool, float]:
-        """Where it is drawn: polygons lowest, the large ones first, hatched ones last; lines; points."""
-        areas = shapely.area(self.frame.geometry.to_numpy())
-        return (
-            -_KINDS.index(self.kind),
-            bool(self.paint.get("hatch")),
-            -float(areas.sum()) / max(1, len(areas)),
-        )
+
+@dataclass(eq=False)
+class Drawn:
+    """A page, and the files that it needs beside it (none unless it was split)."""
+
+    page: str
+    assets: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def draw_screening(
@@ -128,9 +145,10 @@ def draw_screening(
     lang: str,
     texts: Mapping[str, str],
     bounds: Box,
-) -> str:
+    face: Face = Face(),
+) -> Drawn:
     """
-    Draw a screening as one HTML page that makes no request to any network.
+    Draw a screening, or a zone without sites, as one HTML page that makes no request to any network.
 
     Parameters
     ----------
@@ -150,10 +168,12 @@ def draw_screening(
         shares with the tables.
     bounds
         First view: west, south, east, north in degrees, CGCS2000.
+    face
+        How the page shows itself.
 
     Returns
     -------
-    str
+    Drawn
         The page; the same arguments give the same text.
 
     Raises
@@ -166,32 +186,54 @@ def draw_screening(
     _check(sites, layers)
     order = {word: i for i, word in enumerate(VERDICTS)}
     ranked = sites.assign(_rank=sites["verdict"].map(order), _id=sites.index).sort_values(["_rank", "_id"])
-    west, south, east, north = (round(float(value), DECIMALS) for value in bounds)
+    rough = len(sites) > MANY
+    decimals = min(face.decimals, ROUGH_DECIMALS) if rough else face.decimals
+    west, south, east, north = (round(float(value), decimals) for value in bounds)
+    packing = Packing(decimals, round(west * 10**decimals), round(south * 10**decimals))
     data = {
         "lang": "zh-CN" if lang == "zh" else lang,
         "texts": dict(texts),
+        "title": shown(title),
         "verdicts": VERDICTS,
-        "crowd": CROWD,
         "view": [[south, west], [north, east]],
-        "layers": _layers(layers),
-        "sites": _sites(ranked),
-        "findings": _findings(findings, ranked.index),
+        "packing": {"decimals": packing.decimals, "west": packing.west, "south": packing.south},
+        "layers": packed_layers(layers, packing),
+        "sites": packed_sites(ranked, packing),
+        "findings": packed_findings(findings, [*ranked.index], face.rules, rough=rough),
+        "rough": rough,
+        "rules": packed_rules(face.rules, layers),
+        "absent": [{"id": name, "title": shown(title), "why": why} for name, title, why in face.absent],
+        "notices": [shown(notice) for notice in notices],
+        "facts": [(shown(key), shown(value)) for key, value in facts.items()],
+        **{key: getattr(face, key) for key in ("audience", "mark", "review", "centre", "check", "sliver_m2", "gaode")},
+        **{key: getattr(face, key) for key in ("tianditu", "findings_file")},
     }
     page = data | {
         "t": texts,
-        "title": _shown(title),
-        "notices": [_shown(notice) for notice in notices],
-        "facts": [(_shown(key), _shown(value)) for key, value in facts.items()],
+        "groups": _groups(layers, data["layers"]),
         "counts": sites["verdict"].value_counts().to_dict(),
-        "step": (f"{_STEP:.{DECIMALS}f}", f"{_STEP * _METRES_A_DEGREE:.1f}"),
-        "data": _json(data),
+        "step": (f"{packing.step:.{packing.decimals}f}", f"{packing.step * _METRES_A_DEGREE:.1g}"),
+        "crowd": CROWD,
+        "many": MANY,
+        "data": json_text(data),
     }
-    return _folium_page(page)
+    drawn = _folium_page(page, face)
+    if len(drawn.page) > PAGE_LIMIT:
+        fields = {"size": f"{len(drawn.page) / 1e6:.1f}", "limit": f"{PAGE_LIMIT / 1e6:.0f}"}
+        raise OutputError([Fault("map_page_heavy", "sites" if len(sites) > MANY else "layers", fields)])
+    return drawn
 
 
-def _folium_page(page: Mapping[str, Any]) -> str:
+def _groups(layers: Sequence[MapLayer], drawn: Sequence[Mapping[str, Any]]) -> list[tuple[str | None, list[int]]]:
+    """Give the legend's headings with the numbers of their layers, in the order given; without a heading last."""
+    number = {layer["id"]: at for at, layer in enumerate(drawn)}
+    titles = sorted(dict.fromkeys(layer.group for layer in layers), key=lambda title: title is None)
+    return [(title, [number[layer.id] for layer in layers if layer.group == title]) for title in titles]
+
+
+def _folium_page(page: Mapping[str, Any], face: Face) -> Drawn:
     """Render the page with a map and its panes; ids are set, not random, so that pages can be compared."""
-    figure = _OfflineFigure(page)
+    figure = _OfflineFigure(page, face)
     made = folium.Map(page["view"][0], tiles=None, zoom_control=False, font_size="12px", zoom_snap=0.25)
     made._id = "screening"  # noqa: SLF001
     figure.add_child(made)  # a stock Map has made a Figure of its own; this one replaces it
@@ -200,15 +242,16 @@ def _folium_page(page: Mapping[str, Any]) -> str:
         pane = CustomPane(name, z_index, pointer_events=name not in _UNTOUCHED)
         pane._id = name  # noqa: SLF001
         pane.add_to(made)
-    return figure.render()
+    return Drawn(figure.render(), figure.assets)
 
 
 class _OfflineFigure(Figure):
     """A figure whose page (``static/page.html``) holds all that it needs and forbids the rest."""
 
-    def __init__(self, page: Mapping[str, object]) -> None:
+    def __init__(self, page: Mapping[str, object], face: Face) -> None:
         super().__init__()
-        self.page = page
+        self.page, self.face = page, face
+        self.assets: dict[str, bytes] = {}
 
     def render(self, **kwargs: object) -> str:
         """Render the children, then the page; a link to a foreign asset is an error, never a request."""
@@ -220,27 +263,42 @@ class _OfflineFigure(Figure):
             raise OutputError([Fault("map_foreign", "maps", {"names": ", ".join(foreign)})])
         for name in links:
             del head[name]
+        ours = '(() => {\n"use strict";\n' + "".join(_inlined(f"{name}.js") for name in _SCRIPTS) + "})();\n"
         parts = {  # the stock viewport forbids zooming; ours does not
             "header": re.sub(r'<meta (name="viewport"|http-equiv)[^>]*>', "", self.header.render(**kwargs)),
             "html": self.html.render(**kwargs),
             "script": self.script.render(**kwargs),
-            "styles": [_inlined("vendor/leaflet/leaflet.css"), _inlined("map.css")],
-            "scripts": [_inlined("vendor/leaflet/leaflet.js"), _inlined("map.js")],
-        }
+            "styles": [self._part("leaflet", "css", _inlined("vendor/leaflet/leaflet.css")),
+                       self._part("map", "css", _inlined("map.css"))],
+            "scripts": [self._part(path.split("/")[1], "js", _inlined(path)) for path in _VENDORED],
+            "ours": self._part("map", "js", ours),
+        }  # fmt: skip
         template = Environment(autoescape=True, undefined=StrictUndefined).from_string(_asset("page.html"))
-        return _with_policy(template.render(**self.page, **parts, csp=_CSP_MARK))
+        return self._with_policy(template.render(**self.page, **parts, csp=_CSP_MARK))
 
+    def _part(self, stem: str, kind: str, text: str) -> str:
+        """Give the element of a script or style: all of it, or in the second mode its place in ``assets``."""
+        tag = "style" if kind == "css" else "script"
+        if not self.face.split:
+            return f"<{tag}>{text}</{tag}>"
+        content = text.encode()
+        path = f"assets/{stem}.{hashlib.sha256(content).hexdigest()[:10]}.{kind}"
+        self.assets[path] = content
+        return f'<link rel="stylesheet" href="{path}">' if kind == "css" else f'<script src="{path}"></script>'
 
-def _with_policy(page: str) -> str:
-    """Write the content security policy: the very scripts and styles of this page may run, nothing else."""
+    def _with_policy(self, page: str) -> str:
+        """Write the content security policy: the very scripts and styles of this page may run, nothing else."""
 
-    def hashes(tag: str) -> str:
-        found = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
-        digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in found]
-        return " ".join(f"'sha256-{digest}'" for digest in dict.fromkeys(digests))
+        def hashes(tag: str) -> str:
+            found = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
+            digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in found]
+            return " ".join(
+                [*(["'self'"] if self.face.split else []), *(f"'sha256-{d}'" for d in dict.fromkeys(digests))]
+            )
 
-    sources = f"script-src {hashes('script')}; style-src {hashes('style')}"
-    return page.replace(_CSP_MARK, f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'", 1)
+        sources = f"script-src {hashes('script')}; style-src {hashes('style')}"
+        images = f"; img-src {self.face.images}" if self.face.images else ""
+        return page.replace(_CSP_MARK, f"default-src 'none'; {sources}{images}; base-uri 'none'; form-action 'none'", 1)
 
 
 def _asset(path: str) -> str:
@@ -265,26 +323,6 @@ def _inlined(path: str) -> str:
     return re.sub(r"</(script)", r"<\\/\1", text, flags=re.IGNORECASE).replace("<!--", r"<\!--")
 
 
-def _json(data: object) -> str:
-    """Write compact JSON that cannot leave its script element."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _shown(value: object) -> str:
-    """Give text with unseen characters (controls, marks that turn the writing direction) spelled out."""
-    return re.sub(_CONTROLS, lambda found: f"[U+{ord(found[0]):04X}]", str(value))
-
-
-def _cell(value: Any) -> Cell:  # noqa: ANN401
-    """Give a table's cell as JSON can hold it: missing is null, all but numbers is text."""
-    if pd.isna(value):
-        return None
-    value = value.item() if isinstance(value, np.generic) else value
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return cast("float", value) if is_number else _shown(value)
-
-
 def _check(sites: gpd.GeoDataFrame, layers: Sequence[MapLayer]) -> None:
     """Raise what makes a page impossible, all of it, before anything is drawn."""
     frames = {"sites": sites} | {layer.id: layer.frame for layer in layers}
@@ -299,122 +337,3 @@ def _check(sites: gpd.GeoDataFrame, layers: Sequence[MapLayer]) -> None:
     ]
     if faults:
         raise OutputError(faults)
-
-
-def _layers(layers: Sequence[MapLayer]) -> list[dict[str, Any]]:
-    """Prepare the layers for script and legend, the lowest first."""
-    ranked = sorted(layers, key=lambda layer: layer.rank)
-    slimmed = _slimmed([_bare(layer.frame) for layer in ranked])
-    return [_layer(*each) for each in zip(ranked, *slimmed, strict=True)]
-
-
-def _layer(layer: MapLayer, geometries: Geometries, tolerance_m: float) -> dict[str, Any]:
-    """Prepare one layer: its paint, its features with their columns, its rings."""
-    table = layer.frame.drop(columns=layer.frame.geometry.name)
-    names = layer.frame.index if layer.label is None else layer.frame[layer.label]
-    rows = ((key, *map(_cell, values)) for key, *values in table.itertuples(name=None))
-    features = [
-        {"id": _shown(key), "label": _cell(name) or _shown(key), "values": values, "geometry": shape}
-        for (key, *values), name, shape in zip(rows, names, _geojson(geometries), strict=True)
-        if shape is not None
-    ]
-    return {
-        "id": layer.id,
-        "title": _shown(layer.title),
-        "status": layer.status,
-        "source": _shown(layer.source),
-        "kind": layer.kind,
-        "zone": layer.zone,
-        "paint": {"opacity": 0.25, "weight": 1.0, "dash": None, "hatch": False} | dict(layer.paint),
-        "named": layer.label is not None,
-        "columns": [_shown(column) for column in table.columns],
-        "features": features,
-        "rings": [*_rings(layer, geometries)],
-        "simplified_m": tolerance_m,
-        "not_drawn": len(layer.frame) - len(features),
-    }
-
-
-def _bare(frame: gpd.GeoDataFrame) -> Geometries:
-    """Drop what cannot be seen: heights, and vertices on straight edges (split for measuring)."""
-    return np.asarray(shapely.simplify(shapely.force_2d(frame.geometry.to_numpy()), _STEP / 10))
-
-
-def _slimmed(geometries: list[Geometries]) -> tuple[list[Geometries], list[float]]:
-    """Simplify the large layers for display until all fit the budget; give each layer's tolerance (m)."""
-    counts = [int(shapely.get_num_coordinates(shapes).sum()) for shapes in geometries]
-    large = [count > VERTEX_BUDGET / 20 for count in counts]
-    drawn, tolerance_m = geometries, 0.0
-    for step_m in _TOLERANCES_M:
-        if sum(int(shapely.get_num_coordinates(shapes).sum()) for shapes in drawn) <= VERTEX_BUDGET:
-            break
-        tolerance_m, step = step_m, step_m / _METRES_A_DEGREE - 2 * _STEP  # with the rounding: the stated
-        pairs = zip(geometries, large, strict=True)
-        drawn = [shapely.simplify(shapes, step) if big else shapes for shapes, big in pairs]
-    return drawn, [tolerance_m if big else 0.0 for big in large]
-
-
-def _geojson(geometries: Geometries) -> list[dict[str, Any] | None]:
-    """Give GeoJSON geometries, rounded without breaking a polygon; None where there is nothing to draw."""
-    shapes = geometries.copy()
-    sound = shapely.is_valid(shapes) & ~shapely.is_empty(shapes)
-    shapes[sound] = shapely.set_precision(shapes[sound], _STEP)
-    lost = sound & shapely.is_empty(shapes)  # too small for the grid: only rounded
-    shapes[lost] = geometries[lost]
-    shapes = shapely.transform(shapes, lambda xy: np.round(xy, DECIMALS))
-    drawable = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
-    pairs = zip(shapely.to_geojson(shapes), drawable, strict=True)
-    return [json.loads(text) if fits else None for text, fits in pairs]
-
-
-def _rings(layer: MapLayer, geometries: Geometries) -> Iterable[dict[str, Any]]:
-    """Give the lines at true distances of the rules: circles round points, one outline round all else."""
-    for radius_m in sorted({*layer.ring_m, *layer.ring_only}):
-        meant = layer.frame.index if radius_m in layer.ring_m else [*layer.ring_only[radius_m]]
-        chosen = geometries[layer.frame.index.isin(meant) & (shapely.get_num_coordinates(geometries) > 0)]
-        if layer.kind == "point" or not len(chosen):
-            lines = [_circle(lon, lat, radius_m) for lon, lat in shapely.get_coordinates(chosen)]
-        else:
-            west, south, east, north = shapely.total_bounds(chosen)
-            local = AnalysisCRS((west + east) / 2, (south + north) / 2)
-            reach = shapely.buffer(local.project(chosen, layer.frame.crs), radius_m, quad_segs=RING_VERTICES // 4)
-            outline = local.to_geographic(np.array([shapely.union_all(reach).boundary]))
-            lines = [shapely.get_coordinates(line) for line in shapely.get_parts(shapely.simplify(outline, _STEP))]
-        yield from ({"m": radius_m, "at": line[:, ::-1].round(DECIMALS).tolist()} for line in lines)
-
-
-def _circle(lon: float, lat: float, radius_m: float) -> Floats:
-    """Walk a closed circle on the ellipsoid, clockwise from its north: longitudes and latitudes."""
-    azimuths = np.linspace(0.0, 360.0, RING_VERTICES + 1)
-    start = np.full((3, len(azimuths)), [[lon], [lat], [radius_m]])
-    return np.column_stack(ELLIPSOID.fwd(start[0], start[1], azimuths, start[2])[:2])
-
-
-def _sites(sites: gpd.GeoDataFrame) -> list[dict[str, Any]]:
-    """List the sites, each with a point on it for its symbol."""
-    geometries = _bare(sites)
-    spots = shapely.point_on_surface(geometries)
-    at = np.column_stack([shapely.get_y(spots), shapely.get_x(spots)]).round(DECIMALS)
-    where = zip(sites.index, at, shapely.get_dimensions(geometries), _geojson(geometries), strict=True)
-    rows = sites[list(_SITE)].itertuples(index=False, name=None)
-    return [
-        {"id": _shown(key), "at": [*map(_cell, spot)], "kind": _KINDS[dimension], "geometry": shape}
-        | dict(zip(_SITE, map(_cell, row), strict=True))
-        for (key, spot, dimension, shape), row in zip(where, rows, strict=True)
-    ]
-
-
-def _findings(findings: pd.DataFrame, site_ids: Iterable[object]) -> dict[str, Any]:
-    """Code the findings for the page: per site its rows, hits first; texts as numbers of a list of texts."""
-    order = {word: i for i, word in enumerate((*VERDICTS, *_OUTCOMES))}
-    ranks = {name: findings[name[1:]].map(order) for name in ("_outcome", "_effect")}
-    ranked = findings.assign(**ranks).sort_values([*ranks, "rule_id"], kind="stable")
-    strings: dict[str, int] = {}
-
-    def coded(name: str, value: Cell) -> Cell:
-        return value if value is None or name in _NUMBERS else strings.setdefault(str(value), len(strings))
-
-    rows: dict[object, list[list[Cell]]] = {key: [] for key in site_ids}
-    for key, *values in ranked[["site_id", *_FINDING]].itertuples(index=False, name=None):
-        rows[key].append([*map(coded, _FINDING, map(_cell, values))])
-    return {"columns": _FINDING, "numbers": sorted(_NUMBERS), "rows": [*rows.values()], "strings": [*strings]}

@@ -1,4 +1,4 @@
-"""Floor 3: a zone pack as one thing, its four TOML files read and held against each other."""
+"""Floor 3: a zone pack as one thing, its TOML files read and held against each other."""
 
 from __future__ import annotations
 
@@ -10,16 +10,34 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from geojw.access_list import Rule, Test, listed
-from geojw.catalogue import UNLIMITED, Attribute, Layer, Target, Zone, read_row, read_toml
+from geojw.catalogue import (
+    UNLIMITED,
+    Attribute,
+    Layer,
+    Reported,
+    Target,
+    Words,
+    Zone,
+    read_row,
+    read_toml,
+)
 from geojw.errors import CRSError, Fault, PackError
 from geojw.geodesy import read_crs
+from geojw.quantity_rows import target_faults
 
 RowT = TypeVar("RowT", Rule, Target)
 
 HALF_TURN = 180.0
 """Degrees: the largest longitude; the largest latitude is half of it."""
 
+OWN_COLUMNS = ("site_id", "name", "accuracy_m")
+"""Columns of sites that geojw reads whatever the rules."""
+
+CLASS = "class"
+"""What a rule's `where` on a raster names: classes of the catalogue."""
+
 FILES = ("zone.toml", "catalogue.toml", "access_list.toml", "targets.toml")
+REPORTED = "reported.toml"
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,8 @@ class Pack:
         Every rule, in force or not, sorted by id.
     targets
         Every target, sorted by id.
+    reported
+        What departments reported of targets.
     hashes
         TOML file -> sha256.
     """
@@ -48,6 +68,7 @@ class Pack:
     layers: Mapping[str, Layer]
     rules: tuple[Rule, ...]
     targets: tuple[Target, ...]
+    reported: tuple[Reported, ...]
     hashes: Mapping[str, str]
 
     def in_force(self, day: date) -> tuple[Rule, ...]:
@@ -55,11 +76,12 @@ class Pack:
         return tuple(rule for rule in self.rules if rule.enabled and rule.in_force.on(day))
 
     @property
-    def site_columns(self) -> frozenset[str]:
-        """The columns of sites that the rules ask for."""
+    def site_columns(self) -> Mapping[str, Words]:
+        """The columns of sites that the rules ask for, each with the other names by which it is known."""
         keys = {key for rule in self.rules for key in rule.attributes}
         schemes = {spec.scheme_column for spec in self.zone.attributes.values() if spec.scheme_column}
-        return frozenset({self.attribute(key).column or key for key in keys} | schemes | {"accuracy_m"})
+        names = {self.attribute(key).column or key for key in keys} | schemes | {"accuracy_m"}
+        return {name: self.zone.columns.get(name, ()) for name in sorted(names)}
 
     def attribute(self, key: str) -> Attribute:
         """Give how an attribute of sites is read, declared or not."""
@@ -73,7 +95,7 @@ def load_pack(folder: Path) -> Pack:
     Parameters
     ----------
     folder
-        With ``zone.toml``, ``catalogue.toml``, ``access_list.toml`` and ``targets.toml``.
+        With ``zone.toml``, ``catalogue.toml``, ``access_list.toml`` and ``targets.toml``; perhaps ``reported.toml``.
 
     Returns
     -------
@@ -83,32 +105,35 @@ def load_pack(folder: Path) -> Pack:
     Raises
     ------
     PackError
-        With every fault of all four files.
+        With every fault of all files.
     """
     if not folder.is_dir():
         raise PackError([Fault("pack_missing", str(folder))])
     faults: list[Fault] = []
-    tables = {name: read_toml(folder / name, faults) for name in FILES}
+    names = [*FILES, *([REPORTED] if (folder / REPORTED).exists() else [])]
+    tables = {name: read_toml(folder / name, faults) for name in names}
     layer_rows = _layer_rows(tables["catalogue.toml"], faults)
     layers = _layers(layer_rows or {}, faults)
     zone_table = tables["zone.toml"]
     zone = None if zone_table is None else read_row(Zone, zone_table, "zone.toml", faults)
     rules = _rows(Rule, tables["access_list.toml"], "rule", "access_list.toml", faults)
     targets = _rows(Target, tables["targets.toml"], "target", "targets.toml", faults)
+    reported = _reported(tables.get(REPORTED), targets, faults)
     if layer_rows is not None:  # else every layer would seem unknown
         known = set(layer_rows)
         faults += _layer_faults(layers, known)
         faults += [fault for rule in rules for fault in _rule_faults(rule, layers, known)]
-        faults += _target_faults(targets, known)
+        faults += [fault for target in targets for fault in target_faults(target, layers, known)]
         faults += [] if zone is None else _boundary_faults(zone, layers, known)
     faults += [] if zone is None else _zone_faults(zone)
+    faults += [] if zone is None else _column_faults(zone, rules)
     attributes = {} if zone is None else zone.attributes
     faults += [fault for rule in rules for fault in _value_faults(rule, layers.get(rule.layer), attributes)]
     faults += _ungoverned(rules)
     if faults or zone is None:
         raise PackError(faults)
-    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
-    return Pack(folder, zone, layers, tuple(rules), tuple(targets), hashes)
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    return Pack(folder, zone, layers, tuple(rules), tuple(targets), tuple(reported), hashes)
 
 
 def _layer_rows(table: dict[str, Any] | None, faults: list[Fault]) -> dict[str, Any] | None:
@@ -129,16 +154,10 @@ def _layers(rows: dict[str, Any], faults: list[Fault]) -> dict[str, Layer]:
 
 
 def _rows(kind: type[RowT], table: dict[str, Any] | None, key: str, file: str, faults: list[Fault]) -> list[RowT]:
-    if table is None:
-        return []
-    faults += [Fault("unknown_key", f"{file}, {k}", {"known": key}) for k in table if k != key]
-    raw = table.get(key, [])
-    if not isinstance(raw, list):
-        faults.append(Fault("not_rows", f"{file}, {key}", {"key": key}))
-        return []
+    """Read the rows of a table that have an id, sorted by it."""
     rows: list[RowT] = []
     seen: dict[str, int] = {}
-    for number, value in enumerate(raw, 1):
+    for number, value in enumerate(_raw_rows(table, key, file, faults), 1):
         name = value.get("id") if isinstance(value, dict) else None
         at = f"{file}, {key} {number}" + (f" ({name})" if isinstance(name, str) else "")
         row = read_row(kind, value, at, faults)
@@ -149,6 +168,40 @@ def _rows(kind: type[RowT], table: dict[str, Any] | None, key: str, file: str, f
         if row is not None:
             rows.append(row)
     return sorted(rows, key=lambda row: row.id)
+
+
+def _raw_rows(table: dict[str, Any] | None, key: str, file: str, faults: list[Fault]) -> list[Any]:
+    if table is None:
+        return []
+    faults += [Fault("unknown_key", f"{file}, {k}", {"known": key}) for k in table if k != key]
+    raw = table.get(key, [])
+    if isinstance(raw, list):
+        return raw
+    faults.append(Fault("not_rows", f"{file}, {key}", {"key": key}))
+    return []
+
+
+def _reported(table: dict[str, Any] | None, targets: Iterable[Target], faults: list[Fault]) -> list[Reported]:
+    """Read what was reported, and hold it against the targets."""
+    known = {target.id: target for target in targets}
+    rows: list[Reported] = []
+    seen: dict[tuple[str, date | None], int] = {}
+    for number, value in enumerate(_raw_rows(table, "reported", REPORTED, faults), 1):
+        at = f"{REPORTED}, reported {number}"
+        row = read_row(Reported, value, at, faults)
+        if row is None:
+            continue
+        rows.append(row)
+        if row.target not in known:
+            faults.append(Fault("target_unknown", f"{at}, target", {"got": row.target}))
+        elif known[row.target].quantity.kind != "reported":
+            faults.append(Fault("target_measured", f"{at}, target", {"got": row.target}))
+        elif row.unit != known[row.target].unit:
+            faults.append(Fault("unit_differs", f"{at}, unit", {"got": row.unit, "wanted": known[row.target].unit}))
+        if (row.target, row.as_of) in seen:
+            faults.append(Fault("reported_twice", at, {"first": seen[row.target, row.as_of]}))
+        seen.setdefault((row.target, row.as_of), number)
+    return sorted(rows, key=lambda row: (row.target, row.as_of or date.min))
 
 
 def _layer_faults(layers: Mapping[str, Layer], known: set[str]) -> Iterable[Fault]:
@@ -177,6 +230,11 @@ def _boundary_faults(zone: Zone, layers: Mapping[str, Layer], known: set[str]) -
         yield Fault("unknown_layer", "zone.toml, boundary", {"layer": zone.boundary})
     elif (row := layers.get(zone.boundary)) and row.geometry != "polygon":
         yield Fault("boundary_not_polygon", "zone.toml, boundary", {"layer": zone.boundary})
+    for name in zone.divisions:
+        if name not in known:
+            yield Fault("unknown_layer", "zone.toml, divisions", {"layer": name})
+        elif (row := layers.get(name)) and row.geometry != "polygon":
+            yield Fault("boundary_not_polygon", "zone.toml, divisions", {"layer": name})
 
 
 def _zone_faults(zone: Zone) -> Iterable[Fault]:
@@ -188,6 +246,21 @@ def _zone_faults(zone: Zone) -> Iterable[Fault]:
     for key, spec in zone.attributes.items():
         if (spec.scheme is None) != (spec.scheme_column is None):
             yield Fault("scheme_pair", f"zone.toml, attributes.{key}")
+
+
+def _column_faults(zone: Zone, rules: Iterable[Rule]) -> Iterable[Fault]:
+    """Find other names of columns that nobody reads, or that would stand for two."""
+    keys = {key for rule in rules for key in rule.attributes} | set(zone.attributes)
+    read = {(zone.attributes[key].column if key in zone.attributes else None) or key for key in keys}
+    read |= {spec.scheme_column for spec in zone.attributes.values() if spec.scheme_column} | set(OWN_COLUMNS)
+    owner = {name.casefold(): name for name in read}
+    for key, names in zone.columns.items():
+        if key not in read:
+            yield Fault("unknown_key", f"zone.toml, columns.{key}", {"known": ", ".join(sorted(read))})
+        for name in names:
+            if owner.setdefault(name.strip().casefold(), key) != key:
+                other = owner[name.strip().casefold()]
+                yield Fault("column_twice", f"zone.toml, columns.{key}", {"name": name, "other": other})
 
 
 def _crs_faults(text: str, at: str, *, planar: bool = False) -> Iterable[Fault]:
@@ -213,6 +286,18 @@ def _rule_faults(rule: Rule, layers: Mapping[str, Layer], known: set[str]) -> It
     layer = layers.get(rule.layer)
     if layer and (layer.kind == "raster") != (rule.test.measure == "cover_share"):
         yield Fault("measure_of_kind", f"{at}, test", {"measure": rule.test.measure, "kind": layer.kind})
+    elif layer and layer.kind == "raster" and layer.classes:
+        yield from _class_faults(rule, layer, f"{at}, where")
+
+
+def _class_faults(rule: Rule, layer: Layer, at: str) -> Iterable[Fault]:
+    """Find classes of a rule on a raster that the catalogue does not declare."""
+    known = ", ".join(sorted(layer.classes))
+    if set(rule.where) != {CLASS}:
+        yield Fault("class_wanted", at, {"known": known})
+    for name in rule.where.get(CLASS, ()):
+        if name not in layer.classes:
+            yield Fault("class_unknown", f"{at}.{CLASS}", {"got": name, "known": known})
 
 
 def _value_faults(rule: Rule, layer: Layer | None, attributes: Mapping[str, Attribute]) -> Iterable[Fault]:
@@ -281,15 +366,3 @@ def _catches(other: Test, test: Test) -> bool:
     if other.value == test.value:
         return other.op == test.op or other.op in (">=", "<=")
     return (other.value < test.value) == upward
-
-
-def _target_faults(targets: Iterable[Target], known: set[str]) -> Iterable[Fault]:
-    for target in targets:
-        at = f"targets.toml, target {target.id}, quantity"
-        needed = ("layer", "within") if target.quantity.kind != "reported" else ()
-        for key in needed:
-            layer = getattr(target.quantity, key)
-            if layer is None:
-                yield Fault("missing_key", f"{at}.{key}")
-            elif layer not in known:
-                yield Fault("unknown_layer", f"{at}.{key}", {"layer": layer})

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal
 
-import fiona
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -26,8 +23,8 @@ from pyproj import CRS
 
 from geojw import overlay
 from geojw.answers import LayerData
-from geojw.errors import Fault, OutputError
 from geojw.findings import FINDINGS, OVERLAPS
+from geojw.folder import ResultFolder
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
 from geojw.index import Shapes, default_workers
 from geojw.screening import REJECTED, VERDICTS, Screening
@@ -36,7 +33,9 @@ Format = Literal["csv", "parquet"]
 
 NUMBERS = {
     "value", "limit", "margin", "area_m2", "area_ha", "area_mu", "length_m", "area_planar_m2", "overlap_m2",
-    "overlap_share", "distance_m", "overlap_m",
+    "overlap_share", "distance_m", "overlap_m", "threshold", "value_planar", "worst_case", "value_max", "data_share",
+    "division_area_m2", "old_m2", "new_m2", "added_m2", "removed_m2", "change_m2", "added_mu", "removed_mu",
+    "change_mu", "value_old", "value_new", "margin_old", "margin_new",
 }  # fmt: skip
 SHARED = {
     "says",
@@ -53,16 +52,12 @@ SHARED = {
 }
 """Texts that repeat: dictionary-coded in Parquet."""
 
-PASSPORT = "passport.json"
-UNFINISHED = "passport.unfinished.json"
-"""What an old passport is called while its result is being replaced: a folder with it is not a result."""
-
 COLUMNS: Mapping[str, Sequence[str]] = {
     "verdicts": VERDICTS, "findings": FINDINGS, "overlaps": OVERLAPS, "rejected": REJECTED,
 }  # fmt: skip
 PRODUCTS = (
     *(f"{name}.{suffix}" for name in COLUMNS for suffix in ("csv", "parquet")),
-    "result.gpkg", "result_sites.parquet", "result_overlaps.parquet", "map.html", PASSPORT, UNFINISHED,
+    "result.gpkg", "result_sites.parquet", "result_overlaps.parquet", "map.html",
 )  # fmt: skip
 """Everything a screening may leave in a folder: what a new run does not write it takes away."""
 
@@ -71,12 +66,9 @@ _WORLD = "EPSG:4490"
 
 
 @dataclass(eq=False)
-class Output:
+class Output(ResultFolder):
     """
-    A folder of results that appears whole or not at all.
-
-    Everything is written into a hidden folder beside it; `publish` moves the files into place, the passport last. A
-    folder without ``passport.json`` is not a result.
+    The results of a screening, appended batch by batch.
 
     Parameters
     ----------
@@ -88,46 +80,17 @@ class Output:
         ``csv`` or ``parquet``.
     """
 
-    folder: Path
+    result: ClassVar[str] = "screening"
+    products: ClassVar[tuple[str, ...]] = PRODUCTS
+
     analysis: AnalysisCRS
     format: Format = "csv"
-    work: Path = field(init=False)
     _tables: dict[str, _Table] = field(default_factory=dict)
     _shapes: dict[str, Any] = field(default_factory=dict)
 
-    def __enter__(self) -> Self:
-        try:
-            self._check_folder()
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            prefix = f".{self.folder.name}.partial-"
-            self.work = Path(tempfile.mkdtemp(prefix=prefix, dir=self.folder.parent))
-        except OSError as error:
-            raise _unwritable(self.folder, error) from None
-        return self
-
-    def _check_folder(self) -> None:
-        """Refuse a folder that is no folder, or whose files of the same names are not an old result."""
-        if not self.folder.exists():
-            return
-        if not self.folder.is_dir():
-            raise OutputError([Fault("out_is_file", self.folder.name)])
-        there = [name for name in PRODUCTS if (self.folder / name).exists()]
-        if there and PASSPORT not in there and UNFINISHED not in there:
-            raise OutputError([Fault("out_not_ours", self.folder.name, {"files": ", ".join(there)})])
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        late: OSError | None = None
-        try:
-            self._close()
-        except OSError as problem:
-            late = problem
-        finally:
-            shutil.rmtree(self.work, ignore_errors=True)
-        cause = error if error is not None else late
-        if isinstance(cause, OSError):
-            raise _unwritable(self.folder, cause) from None
+    def add_page(self, page: str) -> None:
+        """Write the map."""
+        (self.work / "map.html").write_text(page, "utf-8")
 
     def add(self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool) -> None:
         """
@@ -173,6 +136,8 @@ class Output:
             self._shapes[name].add(rows[columns], shapes)
             return
         if name not in self._shapes:
+            import fiona  # noqa: PLC0415 - a cold start loads what it needs
+
             schema = {
                 "geometry": "Unknown",
                 "properties": [(column, "float" if column in NUMBERS else "str") for column in columns],
@@ -187,7 +152,7 @@ class Output:
             )
         self._shapes[name].writerecords(_records(rows[columns], shapes))
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Finish every file, also where one of them cannot be."""
         problems: list[OSError] = []
         for part in (*self._tables.values(), *self._shapes.values()):
@@ -198,54 +163,6 @@ class Output:
         self._tables, self._shapes = {}, {}
         if problems:
             raise problems[0]
-
-    def publish(self, passport: Mapping[str, object], page: str | None) -> None:
-        """
-        Put the finished files into place.
-
-        Parameters
-        ----------
-        passport
-            What ``passport.json`` says.
-        page
-            The map, or None for no ``map.html``.
-
-        Raises
-        ------
-        OutputError
-            The folder cannot be written.
-        """
-        try:
-            self._close()
-            if page is not None:
-                (self.work / "map.html").write_text(page, "utf-8")
-            text = json.dumps(passport, ensure_ascii=False, indent=1, sort_keys=True)
-            (self.work / PASSPORT).write_text(text + "\n", "utf-8")
-            if self.folder.exists():
-                self._exchange()
-            else:
-                self.work.chmod(0o755)
-                self.work.rename(self.folder)
-        except OSError as error:
-            raise _unwritable(self.folder, error) from None
-
-    def _exchange(self) -> None:
-        """Put the new files over an old result, which stops being one before the first of them moves."""
-        if (self.folder / PASSPORT).exists():
-            (self.folder / PASSPORT).replace(self.folder / UNFINISHED)
-        for name in PRODUCTS:
-            if name in (PASSPORT, UNFINISHED):
-                continue
-            if (self.work / name).exists():
-                (self.work / name).replace(self.folder / name)
-            else:
-                (self.folder / name).unlink(missing_ok=True)
-        (self.work / PASSPORT).replace(self.folder / PASSPORT)
-        (self.folder / UNFINISHED).unlink(missing_ok=True)
-
-
-def _unwritable(folder: Path, error: OSError) -> OutputError:
-    return OutputError([Fault("out_unwritable", folder.name, {"error": error.strerror or type(error).__name__})])
 
 
 def _records(rows: pd.DataFrame, shapes: Geometries) -> list[dict[str, Any]]:
@@ -378,6 +295,11 @@ class _Table:
             self.writer = None
 
 
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a whole table as the others are written: UTF-8 with BOM, formulas made harmless."""
+    _Table(path, list(frame.columns), "csv").add(frame)
+
+
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Make cells that a spreadsheet shows as they are: a text that looks like a formula gets an apostrophe."""
     out = frame.copy()
@@ -413,6 +335,7 @@ def versions() -> dict[str, str]:
         "geojw": __version__, "python": platform.python_version(), "geos": shapely.geos_version_string,
         "shapely": shapely.__version__, "proj": pyproj.proj_version_str, "pyproj": pyproj.__version__,
         "gdal": pyogrio.__gdal_version_string__, "geopandas": gpd.__version__, "numpy": np.__version__,
+        "rasterio": version("rasterio"), "exactextract": version("exactextract"),
     }  # fmt: skip
 
 

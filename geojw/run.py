@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import geopandas as gpd
-import numpy as np
 import pandas as pd
-import shapely
 
-from geojw import report, screening
-from geojw.access_list import EFFECTS, FALSE, match_features
-from geojw.answers import SLIVER_SHARE, LayerData
+from geojw import notices, report, screening
+from geojw.access_list import EFFECTS
 from geojw.catalogue import Audience
 from geojw.errors import Fault, LayerError, OutputError
-from geojw.intake import SiteFiles, Sites, file_hash, place
+from geojw.folder import PASSPORT
+from geojw.inspection import offset_warnings
+from geojw.intake import SiteFiles, Sites, place
 from geojw.pack import Pack
 from geojw.screening import Screening
-from geojw.texts import say, texts_of
+from geojw.slivers import SLIVER_SHARE
+from geojw.texts import say
 from geojw.zone import Zone
 
 AUDIENCE: Audience = "internal"
@@ -106,7 +103,8 @@ class Summary:
         self.at_most.update(part.verdicts["at_most"])
         self.lifted += int((part.coded_findings["outcome"] == "lifted").sum())
         self.failed.update(part.failed)
-        self.remarks += remarks[: max(REMARKS_KEPT - len(self.remarks), 0)]
+        new = [fault for fault in remarks if fault not in self.remarks]
+        self.remarks += new[: max(REMARKS_KEPT - len(self.remarks), 0)]
         self.notes += part.notes
         shown = part.verdicts if not self.large else part.verdicts[part.verdicts["verdict"] != "clear"]
         rank = {word: i for i, word in enumerate(("prohibit", "undetermined", *EFFECTS[-2::-1]))}
@@ -130,14 +128,7 @@ class Summary:
         out = [say("notice.failed", lang, layer=error.text(lang).replace("\n", "; ")) for error in self.failed.values()]
         if pack.zone.notice is not None:
             out.append(pack.zone.notice.in_(lang))
-        rows = {name: pack.layers[name] for name in self.layers_used}
-        for status in ("synthetic", "open"):
-            named = [row.title.in_(lang) for name, row in rows.items() if status in self._statuses(name)]
-            if named:
-                out.append(say(f"notice.{status}", lang, layers=_listed(named, lang)))
-        newer = [row.title.in_(lang) for row in rows.values() if row.source.date > day]
-        if newer:
-            out.append(say("notice.newer", lang, day=day, layers=_listed(newer, lang)))
+        out += notices.of_layers(pack, {name: self._statuses(name) for name in self.layers_used}, day, lang)
         unchecked = sum(rule.basis.in_force_checked is None for rule in pack.in_force(day))
         if unchecked:
             out.append(say("notice.force_unchecked", lang, count=unchecked))
@@ -188,7 +179,11 @@ class Summary:
             "layers": layers,
             "rules_in_force": [rule.id for rule in pack.in_force(day)],
             "sites": [
-                {"file": f.path.name, "sha256": file_hash(f.path), "crs": f.crs.to_string(), "rows": len(f.ids)}
+                {
+                    "file": f.path.name, "sha256": f.sha256, "files": dict(f.hashes), "format": f.said.format,
+                    "table": f.said.table, "encoding": f.said.encoding.name, "crs": f.crs.to_string(),
+                    "rows": len(f.ids),
+                }
                 for f in files.files
             ],
             "counts": {
@@ -199,10 +194,6 @@ class Summary:
             "remarks": [fault.text("en") for fault in self.remarks],
             "fallbacks": [list(note) for note in self.notes],
         }  # fmt: skip
-
-
-def _listed(words: list[str], lang: str) -> str:
-    return ("、" if lang == "zh" else ", ").join(words)
 
 
 def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> Summary:
@@ -231,7 +222,7 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
         The folder cannot be written; then nothing of the run is left in it.
     """
     own = [file.path for file in files.files if file.path.resolve().parent == options.out.resolve()]
-    overwritten = [path.name for path in own if path.name in report.PRODUCTS]
+    overwritten = [path.name for path in own if path.name in (*report.PRODUCTS, PASSPORT)]
     if overwritten:
         raise OutputError([Fault("out_is_input", str(options.out), {"files": ", ".join(overwritten)})])
     summary = Summary(zone, options, len(files), remarks=list(files.remarks))
@@ -241,12 +232,15 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
             summary.add(part, remarks)
             if options.with_map and not summary.large:
                 parts.append(part)
+        summary.remarks += offset_warnings(files, zone, zone.layers_read(), options.lang)
         page = None
         if options.with_map and not summary.large:
             progress("drawing", summary.screened, summary.read)
             page = _page(parts, summary)
         progress("writing", summary.screened, summary.read)
-        output.publish(summary.passport(files), page)
+        if page is not None:
+            output.add_page(page)
+        output.publish(summary.passport(files))
     return summary
 
 
@@ -278,85 +272,15 @@ def _screened(
 
 def _page(parts: list[Screening], summary: Summary) -> str:
     """Draw the map of a screening, for the audience `internal`."""
-    from geojw import maps  # noqa: PLC0415 - folium is loaded only where a map is drawn
+    from geojw.publish import Told, screening_page  # noqa: PLC0415 - folium is loaded only where a map is drawn
 
-    zone, pack, lang = summary.zone, summary.pack, summary.options.lang
-    analysis = zone.analysis
-    verdicts = pd.concat([part.verdicts for part in parts]).set_index("site_id")
-    sites = pd.concat([part.sites[["geometry"]] for part in parts])
-    sites = sites.set_geometry(analysis.to_geographic(np.asarray(sites.geometry.values, dtype=object)), crs="EPSG:4490")
-    sites = sites.join(verdicts)
-    with suppress(LayerError):  # without its outline the zone is drawn all the same; the notices say what failed
-        zone.layer(pack.zone.boundary)
-    read = zone.layers_read()
-    layers = [
-        maps.MapLayer(**_drawn(zone, name, read[name], lang), **_rings(pack, name, read[name], summary.options.day))
-        for name in dict.fromkeys([pack.zone.boundary, *summary.layers_used])
-        if name in read
-    ]
-    outline = read.get(pack.zone.boundary)
-    extent = sites.total_bounds
-    if outline is not None:
-        extent = shapely.bounds(analysis.to_geographic(np.array([outline.index.everything.union], dtype=object)))[0]
-    if not np.isfinite(extent).all():  # neither an outline nor a site
-        extent = np.array([*pack.zone.centre, *pack.zone.centre])
-    west, south, east, north = (float(value) for value in extent)
+    options, lang, pack = summary.options, summary.options.lang, summary.pack
+    counts = {"read": summary.read, "screened": summary.screened, "rejected": summary.read - summary.screened}
     facts = {
-        say("run.day", lang): summary.options.day.isoformat(),
-        say("run.counts_title", lang): say(
-            "run.counts",
-            lang,
-            read=summary.read,
-            screened=summary.screened,
-            rejected=summary.read - summary.screened,
-        ),
+        say("run.day", lang): options.day.isoformat(),
+        say("run.counts_title", lang): say("run.counts", lang, **counts),
         **report.versions(),
     }
-    title = say("run.title", lang, zone=pack.zone.title.in_(lang), day=summary.options.day)
-    findings = pd.concat([part.findings for part in parts], ignore_index=True)
-    return maps.draw_screening(
-        sites, findings, layers, title=title, notices=summary.notices(), facts=facts, lang=lang,
-        texts=_page_texts(lang), bounds=(west, south, east, north),
-    )  # fmt: skip
-
-
-def _drawn(zone: Zone, name: str, data: LayerData, lang: str) -> dict[str, Any]:
-    """Give a layer as the map takes it, with the columns that this audience may see."""
-    row = zone.pack.layers[name]
-    features = data.index.features
-    allowed = row.audience_columns.get(AUDIENCE)
-    columns = [c for c in features.columns if c != features.geometry.name and (allowed is None or c in allowed)]
-    shapes = zone.analysis.to_geographic(data.index.geometries)
-    source = row.source
-    return {
-        "id": name,
-        "title": row.title.in_(lang),
-        "frame": gpd.GeoDataFrame(features[columns], geometry=gpd.GeoSeries(shapes, features.index, crs="EPSG:4490")),
-        "label": row.label if row.label in columns else None,
-        "paint": {key: getattr(row.paint, key) for key in ("colour", "opacity", "weight", "dash", "hatch")},
-        "status": row.status,
-        "source": f"{source.publisher} · {source.date.isoformat()} · {source.licence}",
-        "zone": name == zone.pack.zone.boundary,
-    }
-
-
-def _rings(pack: Pack, name: str, data: LayerData, day: date) -> dict[str, Any]:
-    """Give the limits of distance rules, and which features each is drawn round."""
-    rules = [rule for rule in pack.in_force(day) if rule.layer == name and rule.test.is_distance]
-    plain = {rule.test.value for rule in rules if not rule.where}
-    only: dict[float, set[str]] = {}
-    for rule in rules:
-        if rule.test.value not in plain:
-            kept, _ = match_features(data.index.features, rule.where, pack.layers[name].codes)
-            only.setdefault(rule.test.value, set()).update(data.ids[kept != FALSE])
-    return {"ring_m": tuple(sorted(plain)), "ring_only": {limit: sorted(ids) for limit, ids in sorted(only.items())}}
-
-
-def _page_texts(lang: str) -> dict[str, str]:
-    """Give the page's own texts and the words that it shares with the tables."""
-    words = {
-        f"{family}.{word}": text
-        for family in ("verdict", "outcome", "certainty", "status")
-        for word, text in texts_of(family, lang).items()
-    }
-    return texts_of("map", lang) | words
+    title = say("run.title", lang, zone=pack.zone.title.in_(lang), day=options.day)
+    told = Told(options.day, lang, title, summary.notices(), facts, summary.layers_used)
+    return screening_page(summary.zone, parts, told).page

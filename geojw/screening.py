@@ -16,7 +16,7 @@ import shapely
 from pandas.api.types import union_categoricals
 
 from geojw.access_list import EFFECTS, Rule, listed, texts
-from geojw.answers import Batch, BeyondError, LayerData, site_accuracy_m
+from geojw.answers import Batch, BeyondError, LayerData, OnLayer, site_accuracy_m
 from geojw.catalogue import Layer
 from geojw.errors import CRSError, Fault, LayerError
 from geojw.findings import FINDINGS, OVERLAPS, WORDS, Columns, LayerFindings
@@ -24,6 +24,8 @@ from geojw.geodesy import AnalysisCRS, planar_area_m2, read_crs
 from geojw.index import AREA, LINE, Bools, Shapes, default_workers
 from geojw.pack import Pack
 from geojw.pieces import Ints
+from geojw.quantity_rows import AREA_UNITS
+from geojw.rasters import RasterData
 from geojw.texts import say
 from geojw.wording import Texts, by_kind, joined
 
@@ -33,9 +35,6 @@ VERDICTS = (
     "site_id", "name", "verdict", "certainty", "decided_by", "area_m2", "hits", "unknown", "at_least", "at_most",
     "could_become", "lifted", "area_ha", "area_mu", "length_m", "area_planar_m2", "verdict_text", "data",
 )  # fmt: skip
-HA_M2, MU_M2 = 10_000.0, 10_000.0 / 15.0
-"""公顷, and 亩: fifteen to the hectare."""
-
 REJECTED = ("source", "row", "site_id", "reason")
 NEAR_M = 1_000.0
 """How much farther than the largest limit a large layer is read at first."""
@@ -60,6 +59,9 @@ class Source(Protocol):
 
     def layer(self, name: str, near: shapely.Geometry | None = None, reach_m: float = 0.0) -> LayerData:
         """Read a layer, all of it or what lies within `reach_m` of `near`; raise `LayerError` if it fails."""
+
+    def raster(self, name: str) -> RasterData:
+        """Open a raster layer; raise `LayerError` if it fails."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,7 +270,7 @@ def _screen_layer(
             [frame for frame, ok in zip(findings, served, strict=True) if ok],
         )
         notes: list[tuple[str, str, str, str]] = []
-        if on_layer.on_layer is not None and data is not None:
+        if isinstance(data, LayerData) and isinstance(on_layer.on_layer, OnLayer):
             ids, hard = data.ids, on_layer.on_layer.pairs.notes
             notes = [(str(batch.ids[site]), name, str(ids[feature]), what) for site, feature, what in hard]
         return _OneLayer(findings, overlaps, notes, error)
@@ -276,10 +278,12 @@ def _screen_layer(
 
 def _layer_for(
     source: Source, name: str, row: Layer, rules: list[Rule], near: shapely.Geometry | None, reach_m: float
-) -> tuple[LayerData | None, LayerError | None, set[str]]:
+) -> tuple[LayerData | RasterData | None, LayerError | None, set[str]]:
     """Read a layer; give it, why it failed, and the rules that it cannot serve."""
     every = {rule.id for rule in rules}
     try:
+        if row.kind == "raster":
+            return source.raster(name), None, set()
         data = source.layer(name, near, reach_m)
     except LayerError as error:
         return None, error, every
@@ -359,7 +363,7 @@ def _verdicts(findings: pd.DataFrame, batch: Batch) -> pd.DataFrame:
     named = "name" in attributes
     out["name"] = texts(attributes["name"]) if named else ""
     out["area_m2"] = np.round(area, 4)
-    out["area_ha"], out["area_mu"] = np.round(area / HA_M2, 8), np.round(area / MU_M2, 7)
+    out["area_ha"], out["area_mu"] = np.round(area / AREA_UNITS["ha"], 8), np.round(area / AREA_UNITS["mu"], 7)
     out["length_m"] = np.round(np.where(shapes.dimension == LINE, shapes.size, np.nan), 3)
     out["area_planar_m2"] = np.nan
     planar = batch.pack.zone.planar_crs

@@ -22,23 +22,18 @@ from pyproj import CRS, Transformer
 from geojw import access_list, screening
 from geojw.answers import LayerData
 from geojw.catalogue import UNLIMITED, Layer
+from geojw.counted import filter_faults
 from geojw.coverage import Coverage
 from geojw.errors import Fault, LayerError, PackError, SitesError
+from geojw.formats import READ_ERRORS
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, read_crs
 from geojw.index import Bools, LayerIndex, Selection
-from geojw.intake import (
-    COLLECTION,
-    READ_ERRORS,
-    Sites,
-    file_hash,
-    file_info,
-    in_analysis,
-    place,
-    short,
-    sites_of,
-)
+from geojw.intake import COLLECTION, Sites, place, sites_of
 from geojw.pack import Pack, load_pack
 from geojw.pieces import Ints
+from geojw.rasters import RasterData, open_raster, undeclared_values
+from geojw.repair import in_analysis
+from geojw.safety import file_hash, short
 from geojw.screening import Screening
 
 DIMENSION = {"polygon": 2, "line": 1, "point": 0}
@@ -62,12 +57,16 @@ class Zone:
     ----------
     pack
         The pack.
+    files
+        Layers that are read from another file than the pack's.
     """
 
     pack: Pack
+    files: Mapping[str, Path] = field(default_factory=dict)
     repairs: dict[str, list[Fault]] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     _read: dict[str, LayerData | LayerError] = field(default_factory=dict)
+    _rasters: dict[str, RasterData | LayerError] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)
 
     @cached_property
@@ -112,9 +111,7 @@ class Zone:
 
     def _load(self, name: str, near: shapely.Geometry | None, reach_m: float) -> LayerData:
         row = self.pack.layers[name]
-        if row.kind == "raster":
-            raise LayerError([Fault("raster_unread", row.path, {"layer": name})])
-        path = self.pack.folder / row.path
+        path = self.files.get(name, self.pack.folder / row.path)
         crs, info = _inspect(path, row, name)
         self.hashes[name] = _checked_hash(path, row)
         window = None if near is None or not _is_large(info) else self._window(near, reach_m, crs)
@@ -126,6 +123,48 @@ class Zone:
         values_of = cache(partial(_column_texts, path if window is not None else None, row, frame))
         data = ready.data(self._coverage(row, ready.untrusted), values_of)
         return data if window is None else replace(data, reach_m=reach_m, near=near)
+
+    def raster(self, name: str) -> RasterData:
+        """
+        Open a raster layer, or give it again; its cells are read when sites are measured.
+
+        Parameters
+        ----------
+        name
+            Its id.
+
+        Returns
+        -------
+        RasterData
+            Ready to be measured.
+
+        Raises
+        ------
+        LayerError
+            With every fault that makes the layer unusable.
+        """
+        with self._lock:
+            if name not in self._rasters:
+                try:
+                    self._rasters[name] = self._open_raster(name)
+                except LayerError as error:
+                    self._rasters[name] = error
+            known = self._rasters[name]
+        if isinstance(known, LayerError):
+            raise known
+        return known
+
+    def _open_raster(self, name: str) -> RasterData:
+        row = self.pack.layers[name]
+        path = self.files.get(name, self.pack.folder / row.path)
+        if not path.exists():
+            raise LayerError([Fault("layer_missing", row.path, {"layer": name})])
+        wanted = read_crs(row.crs, f"catalogue.toml, layers.{name}, crs")
+        raster = open_raster(path, row.path, wanted, row.classes, self.analysis)
+        self.hashes[name] = _checked_hash(path, row)
+        accuracy = np.nan if row.accuracy_m is None else row.accuracy_m
+        nothing: Geometries = np.zeros(0, dtype=object)
+        return RasterData(raster, self._coverage(row, nothing), accuracy, frozenset({row.status}))
 
     def _window(self, near: shapely.Geometry, reach_m: float, crs: CRS) -> Bounds:
         """Give what lies within a reach, as bounds in the layer's own CRS."""
@@ -159,7 +198,7 @@ class Zone:
 
     def faults(self) -> tuple[list[Fault], list[Fault]]:
         """
-        Read every layer and hold it against every enabled rule.
+        Read every layer and hold it against every enabled rule and every target.
 
         Returns
         -------
@@ -173,11 +212,28 @@ class Zone:
         for name, row in self.pack.layers.items():
             rules = [rule for rule in self.pack.rules if rule.enabled and rule.layer == name]
             try:
-                stopping += screening.where_faults(row, rules, self.layer(name))
+                if row.kind == "raster":
+                    repaired += self._undeclared(name)
+                else:
+                    data = self.layer(name)
+                    stopping += screening.where_faults(row, rules, data)
+                    for target in self.pack.targets:
+                        if target.quantity.layer == name:
+                            filters = (*target.quantity.counts, *target.quantity.of)
+                            stopping += filter_faults(data, row, filters, target.id)
             except LayerError as error:
                 stopping += error.faults
             repaired += self.repairs.get(name, [])
         return stopping, repaired
+
+    def _undeclared(self, name: str) -> list[Fault]:
+        """Look through a raster for values that no class declares."""
+        raster = self.raster(name).raster
+        values, count = undeclared_values(raster)
+        if not count:
+            return []
+        named = ", ".join(values)
+        return [Fault("cells_undeclared", self.pack.layers[name].path, {"count": f"{count:,}", "values": named})]
 
 
 def _too_small(data: LayerData, near: shapely.Geometry | None, reach_m: float) -> bool:
@@ -292,7 +348,7 @@ def _inspect(path: Path, row: Layer, name: str) -> tuple[CRS, dict[str, Any]]:
     """Check that a layer's file is there, is readable, and is what the catalogue says."""
     if not path.exists():
         raise LayerError([Fault("layer_missing", row.path, {"layer": name})])
-    info = file_info(path, row.table, row.encoding, LayerError)
+    info = _file_info(path, row)
     wanted = read_crs(row.crs, f"catalogue.toml, layers.{name}, crs")
     faults = []
     if info["crs"] is None:
@@ -306,6 +362,22 @@ def _inspect(path: Path, row: Layer, name: str) -> tuple[CRS, dict[str, Any]]:
     if faults:
         raise LayerError(faults)
     return wanted, info
+
+
+def _file_info(path: Path, row: Layer) -> dict[str, Any]:
+    """Give what a layer's file says of itself."""
+    try:
+        tables = [str(item[0]) for item in pyogrio.list_layers(path)]
+        if row.table is None and len(tables) > 1:
+            raise LayerError([Fault("several_tables", row.path, {"known": ", ".join(tables)})])
+        if row.table is not None and row.table not in tables:
+            raise LayerError([Fault("table_unknown", row.path, {"table": row.table, "known": ", ".join(tables)})])
+        info: dict[str, Any] = pyogrio.read_info(
+            path, layer=row.table or 0, encoding=row.encoding, force_feature_count=True, force_total_bounds=True
+        )
+    except READ_ERRORS as problem:
+        raise LayerError([Fault("unreadable", row.path, {"error": short(problem)})]) from None
+    return info
 
 
 def _is_large(info: Mapping[str, Any]) -> bool:

@@ -1,9 +1,9 @@
 """
 Make the data files of the embedded demonstration zone ``layers/gaoxin``.
 
-``python scripts/make_gaoxin.py [--out layers/gaoxin]`` writes every ``.fgb`` file of the zone pack, and the
-same bytes each time. The committed files were written with GDAL 3.12.4, GEOS 3.14.1, shapely 2.2.0 and
-numpy 2.4.6.
+``python scripts/make_gaoxin.py [--out layers/gaoxin]`` writes every ``.fgb`` file of the zone pack and its
+raster, and the same bytes each time. The committed files were written with GDAL 3.12.4, GEOS 3.14.1, shapely 2.2.0
+and numpy 2.4.6; the raster with rasterio 1.4.4 and its GDAL 3.10.3.
 
 Nothing here is a survey. Outlines, towns, ridges, forests, plots and sites are invented
 (``status = "synthetic"``, ids ``SYN-...``). Published facts are only these: the planning area of 313.5 km2,
@@ -27,9 +27,13 @@ import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import shapely
+from affine import Affine
 from pyproj import Geod, Transformer
 from pyproj.crs import ProjectedCRS
 from pyproj.crs.coordinate_operation import LambertAzimuthalEqualAreaConversion
+from rasterio.features import rasterize
+from rasterio.io import MemoryFile
+from rasterio.shutil import copy
 from shapely.geometry import LineString, MultiLineString, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -60,6 +64,9 @@ FOREST_SHARE = 0.4130
 COVERAGE_M = 5_250.0
 STEP_M = 10.4
 SMALLEST_M2 = 400.0
+RASTER_CRS = "EPSG:4544"
+CELL_M = 10.0
+OTHER, FOREST, WOODED, NO_DATA = 0, 1, 2, 255
 
 # What follows is the drawing itself: km east and north of the centre, m where a name ends in _M.
 # fmt: off
@@ -1138,11 +1145,52 @@ def write(layers: Layers, folder: Path) -> None:
         layer.to_file(folder / f"{name}.fgb", driver="FlatGeobuf", engine="pyogrio", layer=name, geometry_type=kind)
 
 
+def forest_cells(layers: Layers) -> tuple[npt.NDArray[np.uint8], Affine]:
+    """
+    Draw the forest on a grid of 10 m in Gauss-Krueger metres (EPSG:4544): the class of each cell's middle.
+
+    Returns
+    -------
+    cells : ndarray
+        `OTHER`, `FOREST` (what counts as forest), `WOODED` (woodland that does not), `NO_DATA` where a cell does not
+        touch the zone.
+    transform : Affine
+        Of the grid, its corners on whole cells.
+    """
+    forest, edge = layers["forest"].to_crs(RASTER_CRS), layers["boundary"].to_crs(RASTER_CRS).geometry.iloc[0]
+    west, south, east, north = (float(v) for v in edge.bounds)
+    left, top = math.floor(west / CELL_M) * CELL_M, math.ceil(north / CELL_M) * CELL_M
+    columns, rows = math.ceil((east - left) / CELL_M), math.ceil((top - south) / CELL_M)
+    grid = Affine(CELL_M, 0.0, left, 0.0, -CELL_M, top)
+    counted = forest["code"].isin(["0301", "0302"]) | (forest["special_shrub"] == "true")
+    classes = zip(forest.geometry, np.where(counted, FOREST, WOODED), strict=True)
+    drawn = rasterize(classes, out_shape=(rows, columns), fill=OTHER, transform=grid, dtype="uint8")
+    zone = rasterize([(edge, 1)], out_shape=(rows, columns), transform=grid, dtype="uint8", all_touched=True)
+    cells: npt.NDArray[np.uint8] = np.where(zone == 1, drawn, NO_DATA).astype(np.uint8)
+    return cells, grid
+
+
+def write_raster(layers: Layers, folder: Path) -> None:
+    """Write the forest raster as a cloud-optimised GeoTIFF."""
+    cells, grid = forest_cells(layers)
+    shape = {"height": cells.shape[0], "width": cells.shape[1], "count": 1, "dtype": "uint8", "nodata": NO_DATA}
+    with MemoryFile() as memory:
+        with memory.open(driver="GTiff", crs=RASTER_CRS, transform=grid, **shape) as plain:
+            plain.write(cells, 1)
+        with memory.open() as plain:
+            copy(
+                plain, folder / "forest_raster.tif", driver="COG", compress="deflate", level=9, blocksize=512,
+                overview_resampling="mode", num_threads=1,
+            )  # fmt: skip
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description="Make the data files of the demonstration zone.")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "layers" / "gaoxin")
-    write(build(), parser.parse_args().out)
+    out, layers = parser.parse_args().out, build()
+    write(layers, out)
+    write_raster(layers, out)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,7 +18,11 @@ import numpy as np
 import pandas as pd
 import pyogrio.raw
 import pytest
+import rasterio
+import rasterio.errors
 import shapely
+from affine import Affine
+from browsing import CHROMIUM
 
 import geojw
 from geojw.geodesy import AnalysisCRS
@@ -218,9 +222,16 @@ class PackFolder:
         return {**full, "test": parsed_test(full["test"])}
 
     def _write_layer(self, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-        row = {**LAYER, "title": {"zh": f"图层{name}", "en": name}, "path": f"{name}.gpkg", **row}
+        suffix = "tif" if row.get("kind") == "raster" else "gpkg"
+        row = {**LAYER, "title": {"zh": f"图层{name}", "en": name}, "path": f"{name}.{suffix}", **row}
         features, broken = row.pop("features", []), row.pop("broken", "")
         path = self.folder / str(row["path"])
+        if row["kind"] == "raster":
+            row = {key: value for key, value in row.items() if key not in ("geometry", "id")}
+            cells = {key: row.pop(key) for key in ("cells", "origin", "cell_m") if key in row}
+            if "cells" in cells and broken != "missing":
+                write_raster(path, row["crs"], broken=broken, **cells)
+            return row
         if broken == "wrong_checksum":
             row["source"] = {**row["source"], "sha256": "0" * 64}
         if (
@@ -243,6 +254,34 @@ class PackFolder:
         if broken == "truncated":
             path.write_bytes(path.read_bytes()[:3000])
         return row
+
+
+def write_raster(
+    path: Path,
+    crs: str | None,
+    *,
+    cells: Sequence[str],
+    origin: Sequence[float],
+    cell_m: float = 10.0,
+    broken: str = "",
+) -> None:
+    """Write a raster drawn in digits, a line a row from the north, ``.`` without data; `origin` is its north-west."""
+    digits = np.array([[255 if c == "." else int(c) for c in line] for line in cells], dtype=np.uint8)
+    at = Affine(cell_m, 0.0, origin[0], 0.0, -cell_m, origin[1])
+    bands = 2 if broken == "two_bands" else 1
+    crs = {"no_crs": None, "other_crs": "EPSG:4490"}.get(broken, crs)
+    turned = Affine(at.a, 1.0, at.c, 1.0, at.e, at.f)
+    at = {"turned": turned, "unplaced": Affine.identity()}.get(broken, at)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(
+            path, "w", driver="GTiff", height=digits.shape[0], width=digits.shape[1], count=bands, dtype="uint8",
+            crs=crs, transform=at, nodata=255,
+        ) as file:  # fmt: skip
+            for band in range(bands):
+                file.write(digits, band + 1)
+    if broken == "truncated":
+        path.write_bytes(path.read_bytes()[:40])
 
 
 def _empty(path: Path) -> None:
@@ -306,3 +345,15 @@ def rows_to_file() -> Callable[..., None]:
 def rows_to_frame() -> Callable[..., gpd.GeoDataFrame]:
     """Make a frame of sites."""
     return frame_of
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, where there is one."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()

@@ -8,6 +8,9 @@ Numbers in comments, as in "(7)", are the points of "How a rule is evaluated". `
 ``None`` stand for true, false and unknown. Shapes are in the zone's own plane (Lambert azimuthal equal area
 on the CGCS2000 ellipsoid, metres) unless a name says otherwise. The second half, from ``random_pack`` on,
 writes random zone packs to compare implementations on.
+
+It knows no rasters (``cover_share``): those are held against sums of single cells in ``test_cover.py`` and
+against cases worked out by hand in ``cases/cover.toml``.
 """
 
 from __future__ import annotations

@@ -29,8 +29,23 @@ import geojw
 CASES = Path(__file__).resolve().parent / "cases"
 DAY = date(2026, 11, 22)
 APART = {"m2": 2e-4, "m": 2e-3, "share": 2e-9, "": 0.0}
-UNIT = {"overlap_m2": "m2", "overlap_m": "m", "distance_m": "m", "overlap_share": "share", "overlap_point": ""}
-DIGITS = {"overlap_m2": 4, "overlap_m": 3, "overlap_point": 3, "overlap_share": 9, "distance_m": 3, "": 3}
+UNIT = {
+    "overlap_m2": "m2",
+    "overlap_m": "m",
+    "distance_m": "m",
+    "overlap_share": "share",
+    "overlap_point": "",
+    "cover_share": "share",
+}
+DIGITS = {
+    "overlap_m2": 4,
+    "overlap_m": 3,
+    "overlap_point": 3,
+    "overlap_share": 9,
+    "cover_share": 9,
+    "distance_m": 3,
+    "": 3,
+}
 SENTENCES = ("remedy", "reason", "claimed", "data", "basis", "says")
 KEYS = {
     "id", "zh", "en", "on", "zone", "layers", "rules", "also", "site", "expect", "verdict", "overlaps", "stopping",
@@ -173,7 +188,7 @@ def name_of(row: dict[str, str]) -> str:
 def test_measure(row: dict[str, Any], make_pack: Any, rows_to_frame: Any) -> None:
     """What is taken of a site of one kind against a layer of one kind, within the feature and far from it."""
     table = measure_table()
-    rule = {"id": "r", "layer": row["layer"], "test": row["test"]}
+    rule = {"id": "r", "layer": row["layer"], "test": row["test"], "where": row.get("where", {})}
     pack = make_pack(layers={row["layer"]: table["layers"][row["layer"]]}, rules=[rule])
     places = table["sites"][row["site"]]
     sites = rows_to_frame({"site_id": place, **shape} for place, shape in places.items())
@@ -190,7 +205,8 @@ def test_measures_are_complete() -> None:
     there = {(row["site"], row["layer"], row["test"].split()[0]) for row in measure_table()["row"]}
     measures = ("overlap_m2", "overlap_m", "overlap_point", "overlap_share", "distance_m")
     kinds = ("polygon", "line", "point")
-    assert there == {(site, layer, measure) for site in kinds for layer in kinds for measure in measures}
+    vectors = {(site, layer, measure) for site in kinds for layer in kinds for measure in measures}
+    assert there == vectors | {(site, "raster", "cover_share") for site in kinds}
 
 
 @pytest.mark.parametrize(("kind", "test"), [("vector", "cover_share > 0.5"), ("raster", "overlap_m2 > 0")])
@@ -201,6 +217,25 @@ def test_measure_of_another_kind_of_layer(kind: str, test: str, make_pack: Any) 
     with pytest.raises(geojw.PackError) as caught:
         pack.open()
     assert [fault.key for fault in caught.value.faults] == ["measure_of_kind"]
+
+
+@pytest.mark.parametrize(
+    ("where", "faults"),
+    [
+        ({}, ["class_wanted"]),
+        ({"code": ["1"]}, ["class_wanted"]),
+        ({"class": ["forest"], "code": ["1"]}, ["class_wanted"]),
+        ({"class": ["woods"]}, ["class_unknown"]),
+        ({"class": ["forest", "1"]}, ["class_unknown"]),
+    ],
+)
+def test_a_rule_on_a_raster_names_declared_classes(where: dict[str, Any], faults: list[str], make_pack: Any) -> None:
+    """A class that the catalogue does not declare, or no class at all, is a fault of the zone pack."""
+    layer = {"kind": "raster", "classes": {"forest": [1], "other": [0]}}
+    rule = {"id": "r", "layer": "l", "test": "cover_share > 0.5", "where": where}
+    with pytest.raises(geojw.PackError) as caught:
+        make_pack(layers={"l": layer}, rules=[rule]).open()
+    assert [fault.key for fault in caught.value.faults] == faults
 
 
 def measures_page() -> str:

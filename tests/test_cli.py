@@ -993,3 +993,19 @@ def test_version_and_help(tmp_path: Path) -> None:
     text = done.stdout.decode()
     assert "判定" in text
     assert "--fail-on" in text
+
+
+@pytest.mark.parametrize(
+    "words", [("--help",), ("screen", "--format", "parquet", "--no-map")], ids=lambda words: words[0]
+)
+def test_a_cold_start_loads_only_what_it_uses(words: tuple[str, ...], minizone: Path, tmp_path: Path) -> None:
+    """Of one site without its map, no writer of GeoPackages, rasters, pages, figures, workbooks; no compiler."""
+    sites = [str(minizone / "sites.gpkg"), "--zone", str(minizone / "pack"), "-q"] if words[0] == "screen" else []
+    code = (
+        "import sys; from geojw.cli import main; main([*sys.argv[1:]], standalone_mode=False)\n"
+        "dear = 'fiona rasterio exactextract folium branca jinja2 numba llvmlite matplotlib openpyxl'.split()\n"
+    )
+    code = code.replace("main([", "\ntry: main([").replace("False)\n", "False)\nexcept SystemExit: pass\n")
+    code += "print('loaded:', *[name for name in dear if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code, *words, *sites], cwd=tmp_path, capture_output=True, check=True)
+    assert done.stdout.decode().splitlines()[-1].strip() == "loaded:"

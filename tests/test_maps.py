@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
-import os
 import re
 import shutil
 import tomllib
@@ -21,16 +21,14 @@ import pandas as pd
 import pytest
 import shapely
 from branca.element import JavascriptLink
+from browsing import Visit, violations
 
-from geojw import maps
+from geojw import mapdata, maps, mapsites
 from geojw.errors import CRSError, OutputError
 from geojw.geodesy import ELLIPSOID
 from geojw.texts import texts_of
 
 STATIC = Path(str(resources.files("geojw"))) / "static"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-AXE = Path(os.environ.get("AXE_CORE", Path(__file__).parents[1] / "node_modules/axe-core/axe.min.js"))
-OFFLINE = ("file:", "data:", "blob:")
 HOSTILE = (
     '<img src=x onerror="window.pwned=1">',
     "`${window.pwned=1}`",
@@ -52,7 +50,7 @@ def page_texts(lang: str) -> dict[str, str]:
 
 def make_sites() -> gpd.GeoDataFrame:
     """Thirteen sites: every verdict, hostile names, a line, a point, one without geometry."""
-    verdicts = [*maps.VERDICTS, *maps.VERDICTS[:6]]
+    verdicts = [*mapdata.VERDICTS, *mapdata.VERDICTS[:6]]
     n = len(verdicts)
     shapes = [shapely.box(x, 29.45, x + 0.004, 29.453) for x in np.linspace(106.21, 106.39, n)]
     shapes[5] = shapely.LineString([(106.25, 29.5), (106.3, 29.52)])
@@ -123,20 +121,20 @@ def make_findings(sites: gpd.GeoDataFrame) -> pd.DataFrame:
                 "certainty": "firm",
             },
         ]
-    return pd.DataFrame(rows).reindex(columns=["site_id", *maps._FINDING])
+    return pd.DataFrame(rows).reindex(columns=["site_id", *mapsites.FINDING])
 
 
-def make_layers() -> list[maps.MapLayer]:
+def make_layers() -> list[mapdata.MapLayer]:
     """The zone, hatched polygons (one tiny), a line and stations with a ring."""
 
     def frame(shapes: list[shapely.Geometry], **columns: list[object]) -> gpd.GeoDataFrame:
         index = pd.Index([f"P{i}" for i in range(len(shapes))], name="id")
         return gpd.GeoDataFrame(columns, geometry=shapes, index=index, crs="EPSG:4490")
 
-    def layer(name: str, data: gpd.GeoDataFrame, label: str | None = None, **more: Any) -> maps.MapLayer:
+    def layer(name: str, data: gpd.GeoDataFrame, label: str | None = None, **more: Any) -> mapdata.MapLayer:
         paint = {"colour": "#336699", "opacity": 0.3, "weight": 1.5, "dash": "6 3", "hatch": name == "plots"}
         source = f"发布机构 {name} · 2024-01-01 · CC0-1.0"
-        return maps.MapLayer(name, f"图层 {name}", data, label, paint, "synthetic", source, **more)
+        return mapdata.MapLayer(name, f"图层 {name}", data, label, paint, "synthetic", source, **more)
 
     zone = frame([shapely.box(*BOUNDS)])
     plots = frame(
@@ -168,7 +166,7 @@ def draw(**changes: Any) -> str:
         "texts": page_texts(changes.get("lang", "zh")),
         "bounds": BOUNDS,
     }
-    return maps.draw_screening(sites, findings, layers, **(arguments | changes))
+    return maps.draw_screening(sites, findings, layers, **(arguments | changes)).page
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +180,35 @@ def data_of(page: str) -> dict[str, Any]:
     found = re.search(r'<script type="application/json" id="screening">(.*?)</script>', page, re.DOTALL)
     assert found is not None
     return json.loads(found[1])
+
+
+def unpacked(data: dict[str, Any], flat: list[int]) -> np.ndarray[Any, Any]:
+    """Longitudes and latitudes of a packed line."""
+    packing = data["packing"]
+    steps = np.array(flat).reshape(-1, 2).cumsum(axis=0) + np.array([packing["west"], packing["south"]])
+    return steps / 10 ** packing["decimals"]
+
+
+def shape_of(data: dict[str, Any], packed: list[Any] | None) -> shapely.Geometry | None:
+    """A packed shape, decoded by other code than the page's."""
+    if packed is None:
+        return None
+    kind, parts = packed
+    if kind == 2:
+        rings = [[np.concatenate([r := unpacked(data, ring), r[:1]]) for ring in part] for part in parts]
+        return shapely.union_all([shapely.Polygon(part[0], part[1:]) for part in rings])
+    lines = [unpacked(data, part) for part in parts]
+    return shapely.MultiLineString(lines) if kind == 1 else shapely.MultiPoint(np.concatenate(lines))
+
+
+def sites_of(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sites of a page, words decoded."""
+    words, columns = list(data["sites"]["words"]), data["sites"]["columns"]
+    plain = {"id", "x", "y", "geometry", "name", "area_m2"}
+    return [
+        {c: v if c in plain or v is None else words[v] for c, v in zip(columns, row, strict=True)}
+        for row in data["sites"]["rows"]
+    ]
 
 
 class Reader(HTMLParser):
@@ -216,8 +243,11 @@ def test_nothing_is_fetched(page: str) -> None:
     assert not re.search(r"@import|url\((?!#|['\"]?\$)(?!`)[^)#]*(//|\.png)", page)
     assert "sourceMappingURL" not in page
     address = r"https?://[^\s\"'`<>)]+"
-    vendored = "".join((STATIC / "vendor/leaflet" / name).read_text("utf-8") for name in ("leaflet.js", "leaflet.css"))
-    assert set(re.findall(address, page)) <= set(re.findall(address, vendored))  # namespaces, links in comments
+    paths = [*(STATIC / "vendor").rglob("*.js"), *(STATIC / "vendor").rglob("*.css"), STATIC / "tools.js"]
+    known = "".join(
+        path.read_text("utf-8") for path in paths
+    )  # namespaces, links in comments, base maps not offered here
+    assert set(re.findall(address, page)) <= set(re.findall(address, known))
 
 
 def test_policy_names_every_script_and_style_and_nothing_else(page: str) -> None:
@@ -268,8 +298,8 @@ def test_arguments_are_not_changed() -> None:
 def test_hostile_text_stays_text(page: str) -> None:
     assert "<img" not in page
     assert "\u202e" not in page
-    assert page.count("<script") == 5  # folium's switches, the data, Leaflet, folium's map, ours
-    names = {site["id"]: site["name"] for site in data_of(page)["sites"]}
+    assert page.count("<script") == 7  # folium's switches, the data, Leaflet, two libraries, folium's map, ours
+    names = {site["id"]: site["name"] for site in sites_of(data_of(page))}
     assert names["S00"] == HOSTILE[0]
     assert names["S03"] == "abc[U+202E]gnp.exe"
     read = "".join(Reader(page).texts)
@@ -294,20 +324,20 @@ def test_every_layer_is_in_the_legend_and_can_be_switched(page: str) -> None:
 
 def test_every_verdict_has_its_switch_count_and_short_word(page: str) -> None:
     switches = [given["data-verdict"] for _, given in Reader(page).tags if "data-verdict" in given]
-    assert tuple(switches) == maps.VERDICTS
-    shorts = [page_texts(lang)[f"short.{word}"] for lang in ("zh", "en") for word in maps.VERDICTS]
+    assert tuple(switches) == mapdata.VERDICTS
+    shorts = [page_texts(lang)[f"short.{word}"] for lang in ("zh", "en") for word in mapdata.VERDICTS]
     assert len(set(shorts[:7])) == len(set(shorts[7:])) == 7
 
 
 def test_notices_facts_and_audience_are_in_the_page_without_any_script(page: str) -> None:
     text = "".join(Reader(page).texts)
-    for wanted in ("含合成数据，不得作为依据。", "2026-11-22", page_texts("zh")["audience"]):
+    for wanted in ("含合成数据，不得作为依据。", "2026-11-22", page_texts("zh")["audience.internal"]):
         assert wanted in text
 
 
 def test_sites_come_strictest_first_and_none_is_lost(page: str) -> None:
-    sites = data_of(page)["sites"]
-    order = [maps.VERDICTS.index(site["verdict"]) for site in sites]
+    sites = sites_of(data_of(page))
+    order = [mapdata.VERDICTS.index(site["verdict"]) for site in sites]
     assert order == sorted(order)
     assert {site["id"] for site in sites} == set(make_sites().index)
     assert next(site for site in sites if site["id"] == "S12")["geometry"] is None
@@ -316,14 +346,17 @@ def test_sites_come_strictest_first_and_none_is_lost(page: str) -> None:
 def test_all_findings_of_a_site_are_there_hits_first(page: str) -> None:
     data = data_of(page)
     found = data["findings"]
-    assert len(found["rows"]) == len(data["sites"])
+    assert len(found["rows"]) == len(data["sites"]["rows"])
     assert {len(rows) for rows in found["rows"]} == {3}
 
-    def decoded(row: list[Any]) -> dict[str, Any]:
-        cells = dict(zip(found["columns"], row, strict=True))
+    def decoded(names: list[str], row: list[Any]) -> dict[str, Any]:
+        cells = dict(itertools.zip_longest(names, row))
         return {k: v if v is None or k in found["numbers"] else found["strings"][v] for k, v in cells.items()}
 
-    rows = [decoded(row) for row in found["rows"][0]]
+    same = {rule["rule_id"]: rule for rule in (decoded(found["rule_columns"], row) for row in found["rules"])}
+    rows = [decoded(found["columns"], row) for row in found["rows"][0]]
+    rows = [same[row["rule_id"]] | row for row in rows]
+    assert rows[2]["limit"] == 3000.0
     assert [row["outcome"] for row in rows] == ["hit", "no_coverage", "clear"]
     assert rows[0]["value"] == 387.25
     assert rows[0]["basis"] == HOSTILE[0]
@@ -331,21 +364,15 @@ def test_all_findings_of_a_site_are_there_hits_first(page: str) -> None:
     assert rows[2]["margin"] == 0.1
 
 
-def test_rings_are_true_distances(page: str) -> None:
-    rings = next(layer for layer in data_of(page)["layers"] if layer["rings"])["rings"]
-    assert len(rings) == 2
-    lat, lon = np.array(rings[0]["at"]).T
-    assert len(lat) >= 256
-    _, _, distance_m = ELLIPSOID.inv(np.full(len(lon), 106.3), np.full(len(lat), 29.5), lon, lat)
-    assert np.abs(distance_m - 3000.0).max() < 0.1  # the rounding of coordinates
-
-
 def test_a_limit_round_an_area_is_a_true_distance_and_may_hold_for_some_features_only() -> None:
     plots = make_layers()[2]
-    far = maps.MapLayer("far", "距", plots.frame, None, plots.paint, "open", "源", (500.0,), ring_only={900.0: ["P1"]})
-    rings = data_of(draw(layers=[far]))["layers"][0]["rings"]
+    far = mapdata.MapLayer(
+        "far", "距", plots.frame, None, plots.paint, "open", "源", (500.0,), ring_only={900.0: ["P1"]}
+    )
+    data = data_of(draw(layers=[far]))
+    rings = data["layers"][0]["rings"]
     assert sorted(ring["m"] for ring in rings) == [500.0, 500.0, 900.0]
-    lat, lon = np.array(rings[-1]["at"]).T
+    lon, lat = unpacked(data, rings[-1]["at"]).T
     corner = plots.frame.geometry["P1"].bounds[:2]
     beyond = (lon < corner[0]) & (lat < corner[1])
     start = np.full((2, beyond.sum()), [[corner[0]], [corner[1]]])
@@ -359,32 +386,37 @@ def test_coordinates_are_rounded_and_polygons_stay_valid() -> None:
     radius = rng.uniform(1e-5, 3e-3, 400)
     ragged = shapely.Polygon(np.column_stack([106.3 + radius * np.cos(angle), 29.5 + radius * np.sin(angle)]))
     speck = shapely.box(106.3, 29.5, 106.3 + 2e-7, 29.5 + 2e-7)
-    drawn = maps._geojson(np.array([ragged, speck, None, shapely.Point()], dtype=object))
+    packing = mapdata.Packing(maps.DECIMALS, 106_300_000, 29_500_000)
+    drawn = packing.packed(np.array([ragged, speck, None, shapely.Point()], dtype=object))
     assert [shape is None for shape in drawn] == [False, False, True, True]
-    shape = shapely.from_geojson(json.dumps(drawn[0]))
+    shape = shape_of({"packing": {"decimals": 6, "west": 106_300_000, "south": 29_500_000}}, drawn[0])
     assert shapely.is_valid(shape)
-    assert np.array_equal(shapely.get_coordinates(shape), shapely.get_coordinates(shape).round(maps.DECIMALS))
+    assert shapely.symmetric_difference(shape, shapely.set_precision(ragged, 1e-6)).area < 1e-15
 
 
 def test_a_heavy_layer_is_simplified_and_the_page_says_so(page: str) -> None:
-    angle = np.linspace(0, 2 * np.pi, 60_000, endpoint=False)
+    angle = np.linspace(0, 2 * np.pi, 220_000, endpoint=False)
     wobble = 0.05 + np.random.default_rng(5).uniform(-5e-6, 5e-6, len(angle))
     ring = np.column_stack([106.3 + wobble * np.cos(angle), 29.5 + wobble * np.sin(angle)])
     heavy = make_layers()[2]
     frame = gpd.GeoDataFrame(geometry=[shapely.Polygon(ring)], index=["H"], crs="EPSG:4490")
-    layer = maps.MapLayer("heavy", "重", frame, None, heavy.paint, "open", "源")
+    layer = mapdata.MapLayer("heavy", "重", frame, None, heavy.paint, "open", "源")
     text = draw(layers=[layer, *make_layers()])
-    drawn = next(each for each in data_of(text)["layers"] if each["id"] == "heavy")
-    shape = shapely.from_geojson(json.dumps(drawn["features"][0]["geometry"]))
-    assert shapely.get_num_coordinates(shape) < maps.VERTEX_BUDGET
-    far_m = shapely.hausdorff_distance(shape, frame.geometry.iloc[0]) * 111_700
+    data = data_of(text)
+    drawn = next(each for each in data["layers"] if each["id"] == "heavy")
+    shape = shape_of(data, drawn["features"][0]["geometry"])
+    assert shapely.get_num_coordinates(shape) < mapdata.SLIM_BUDGET
+    shapely.prepare(outline := shapely.boundary(shape))
+    far_m = shapely.distance(shapely.points(ring[::50]), outline).max() * 111_700
     assert far_m <= drawn["simplified_m"]
     said = page_texts("zh")["simplified"].format(metres=f"{drawn['simplified_m']:g}")
     assert said in "".join(Reader(text).texts)
     assert "简化" not in "".join(Reader(page).texts)
 
 
-@pytest.mark.parametrize("name", ["vendor/leaflet/leaflet.js", "vendor/leaflet/leaflet.css", "map.js", "manifest.toml"])
+@pytest.mark.parametrize(
+    "name", ["vendor/leaflet/leaflet.js", "vendor/leaflet/leaflet.css", "check.js", "manifest.toml"]
+)
 def test_a_missing_asset_is_our_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(STATIC, tmp_path / "static")
     (tmp_path / "static" / name).unlink()
@@ -415,7 +447,7 @@ def test_a_foreign_link_is_an_error_never_a_request(monkeypatch: pytest.MonkeyPa
 def test_paint_and_crs_are_checked() -> None:
     layers = make_layers()
     for paint in ({"colour": "red"}, {"colour": "#336699", "dash": '1" onload="x'}):
-        bad = maps.MapLayer("bad", "坏", layers[0].frame, None, paint, "open", "源")
+        bad = mapdata.MapLayer("bad", "坏", layers[0].frame, None, paint, "open", "源")
         with pytest.raises(OutputError):
             draw(layers=[bad])
     with pytest.raises(CRSError):
@@ -434,50 +466,28 @@ def test_vendored_files_are_those_of_the_manifest() -> None:
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_every_text_that_the_page_names_exists(lang: str) -> None:
-    script, template = ((STATIC / name).read_text("utf-8") for name in ("map.js", "page.html"))
-    named = set(re.findall(r'(?:say|tool)\("(\w+)"', script)) | set(re.findall(r't\["(\w+)"\]', template))
-    named |= set(re.findall(r'\["(\w+)", (?:get|words|quantity|limit|verdictWords|area|site|layer|feature)', script))
-    named |= set(re.findall(r'say\(on \? "(\w+)" : "(\w+)"', script)[0])
+    script = "".join((STATIC / f"{name}.js").read_text("utf-8") for name in maps._SCRIPTS)
+    template = (STATIC / "page.html").read_text("utf-8")
+    named = set(re.findall(r'(?:say|tool)\("([\w.]+)"', script)) | set(re.findall(r't\["([\w.]+)"\]', template))
+    named |= set(re.findall(r'\["(\w+)", [\w(]', script)) - {"base"}
+    named |= {word for pair in re.findall(r'say\([^"]*\? "(\w+)" : "(\w+)"', script) for word in pair}
+    named |= {f"check_state.{word}" for word in ("meets", "apart", "unsure", "nodata", "distance")}
+    named |= {f"{family}.{word}" for family, words in FAMILIES.items() for word in words}
     texts = page_texts(lang)
-    assert len(named) > 40
+    assert len(named) > 90
     assert sorted(named - set(texts)) == []
 
 
+FAMILIES = {
+    "audience": ("internal", "department", "public"),
+    "picking": ("measure", "point", "area"),
+    "absent": ("withheld", "failed"),
+    "check_rule": ("met", "unsure"),
+    "base": ("vec", "img", "gaode"),
+}
+
+
 # --- in a browser -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Any:
-    """A headless Chromium, where there is one."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
-
-
-class Visit:
-    """A page opened from disk, with every request out of it blocked and noted, and every error."""
-
-    def __init__(self, browser: Any, path: Path, width: int) -> None:
-        self.requests: list[str] = []
-        self.errors: list[str] = []
-        self.context = browser.new_context(viewport={"width": width, "height": 844}, has_touch=width < 500)
-        self.context.route("**/*", self._note)
-        self.page = self.context.new_page()
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector("html[data-ready=yes]", state="attached", timeout=20_000)
-
-    def _note(self, route: Any) -> None:
-        if route.request.url.startswith(OFFLINE):
-            route.continue_()
-        else:
-            self.requests.append(route.request.url)
-            route.abort()
 
 
 @pytest.fixture(scope="module", params=[1280, 390])
@@ -487,10 +497,8 @@ def visit(request: pytest.FixtureRequest, browser: Any, page: str, tmp_path_fact
     path.write_text(page, "utf-8")
     opened = Visit(browser, path, request.param)
     yield opened.page
-    assert opened.requests == []
-    assert opened.errors == []
     assert opened.page.evaluate("window.pwned") is None
-    opened.context.close()
+    opened.close()
 
 
 def search(visit: Any, query: str, rows: int, first: str) -> None:
@@ -554,7 +562,10 @@ def test_layers_and_verdicts_can_be_switched_by_keyboard(visit: Any) -> None:
 
 def test_a_site_is_reached_by_keyboard_and_focus_comes_back(visit: Any) -> None:
     visit.focus("#query")
-    visit.keyboard.press("Tab")
+    for _ in range(12):  # past the buttons of the table and its headings
+        visit.keyboard.press("Tab")
+        if visit.evaluate("document.activeElement.className") == "go":
+            break
     assert visit.evaluate("document.activeElement.className") == "go"
     visit.keyboard.press("Enter")
     assert visit.evaluate("document.activeElement.closest('[role=dialog]') !== null")
@@ -591,21 +602,17 @@ def test_print_is_one_page(visit: Any) -> None:
 
 
 def test_no_fault_of_accessibility_is_found(visit: Any) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not there: npm install --no-save axe-core, or AXE_CORE=path of axe.min.js")
-    visit.evaluate(AXE.read_text("utf-8"))
     for opened in (False, True):
         if opened:
             visit.locator("#sites tbody button").first.click()
             visit.wait_for_timeout(400)  # the card fades in: half-way its contrast is poor
-        found = visit.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-        assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+        assert violations(visit) == []
     visit.keyboard.press("Escape")
 
 
 def test_a_crowd_of_sites_is_drawn_and_said(browser: Any, tmp_path: Path) -> None:
     one = make_sites().iloc[[0]]
-    many = pd.concat([one] * (maps.CROWD + 1)).set_axis([f"S{i:05}" for i in range(maps.CROWD + 1)])
+    many = pd.concat([one] * (mapsites.CROWD + 1)).set_axis([f"S{i:05}" for i in range(mapsites.CROWD + 1)])
     rng = np.random.default_rng(1)
     corners = rng.uniform([106.2, 29.4], [106.4, 29.6], (len(many), 2))
     many = many.set_geometry(shapely.box(*corners.T, *(corners + 5e-4).T), crs="EPSG:4490").rename_axis("site_id")
@@ -613,10 +620,9 @@ def test_a_crowd_of_sites_is_drawn_and_said(browser: Any, tmp_path: Path) -> Non
     path.write_text(draw(sites=many), "utf-8")
     opened = Visit(browser, path, 1280)
     visit = opened.page
-    assert visit.locator(".leaflet-sites-pane canvas").count() == 1
-    assert page_texts("zh")["crowd"].format(limit=maps.CROWD) in visit.inner_text("#panel")
+    assert visit.locator(".leaflet-sites-pane canvas").count() >= 1
+    assert page_texts("zh")["crowd"].format(limit=mapsites.CROWD) in visit.inner_text("#panel")
     assert visit.locator(".leaflet-symbols-pane .symbol").count() < 500
     visit.locator("#sites tbody button").first.click()
     assert "R1" in visit.inner_text(".leaflet-popup .card")
-    assert opened.requests == opened.errors == []
-    opened.context.close()
+    opened.close()

@@ -44,6 +44,7 @@ def test_the_wheel_holds_what_it_needs(wheel: Path) -> None:
         "static/map.js",
         "static/vendor/leaflet/LICENSE",
         "layers/gaoxin/forest.fgb",
+        "layers/gaoxin/forest_raster.tif",
     ):
         assert f"geojw/{name}" in names
     assert not any(name.startswith(("tests", "scripts", "layers")) for name in names)

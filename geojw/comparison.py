@@ -1,0 +1,350 @@
+"""Floor 12: two versions of a zone or of one layer: what was added and removed, and what that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from geojw.access_list import text_of
+from geojw.catalogue import Layer
+from geojw.errors import Fault, LayerError, PackError
+from geojw.geodesy import Floats
+from geojw.index import Bools, LayerIndex, Shapes
+from geojw.intake import Sites
+from geojw.overlay import overlap_pairs
+from geojw.quantity_rows import AREA_UNITS
+from geojw.screening import REJECTED, Screening
+from geojw.targets import Evaluation, evaluate
+from geojw.zone import Zone, open_zone, screen
+
+LAYERS = ("layer", "title", "change", "old_sha256", "new_sha256", "reason")
+AREAS = (
+    "layer", "division", "feature_id", "name", "old_m2", "new_m2", "added_m2", "removed_m2", "change_m2", "added_mu",
+    "removed_mu", "change_mu",
+)  # fmt: skip
+TARGETS = (
+    "id", "title", "op", "threshold", "unit", "value_old", "value_new", "change", "margin_old", "margin_new",
+    "status_old", "status_new", "certainty_old", "certainty_new",
+)  # fmt: skip
+VERDICTS = (
+    "site_id", "name", "change", "verdict_old", "verdict_new", "rules", "at_least_old", "at_least_new", "at_most_old",
+    "at_most_new", "certainty_old", "certainty_new",
+)  # fmt: skip
+FINDINGS = (
+    "site_id", "rule_id", "layer", "outcome_old", "outcome_new", "effect_old", "effect_new", "measure", "value_old",
+    "value_new", "says",
+)  # fmt: skip
+OUTSIDE = "outside"
+"""The division that stands for what lies in none."""
+
+SHAPE_KEYS = ("layer", "change", "area_m2", "area_mu")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """
+    What differs between two versions.
+
+    Parameters
+    ----------
+    layers
+        `LAYERS`: each layer ``same`` (the same bytes), ``same_areas`` (other bytes, the same areas), ``changed``,
+        ``added``, ``removed`` or ``failed``.
+    areas
+        `AREAS`: every layer of which areas were added or removed, whole (`division` empty) and by town and unit.
+    shapes
+        `SHAPE_KEYS`: what was added and what removed, in the analysis CRS.
+    targets
+        `TARGETS`: before and after, all of them.
+    verdicts
+        `VERDICTS`: the sites whose verdict, range or certainty changes, and the rules that changed it.
+    findings
+        `FINDINGS`: every finding of those sites that changes.
+    rejected
+        Rows of the sites that could not be screened, with the reason in words.
+    failed
+        Layer -> why one of its versions could not be used.
+    evaluations
+        Where the old and the new version stand.
+    screened
+        How many sites were screened twice; None without sites.
+    day
+        The day whose rules count.
+    """
+
+    layers: pd.DataFrame
+    areas: pd.DataFrame
+    shapes: gpd.GeoDataFrame
+    targets: pd.DataFrame
+    verdicts: pd.DataFrame
+    findings: pd.DataFrame
+    rejected: pd.DataFrame
+    failed: Mapping[str, LayerError]
+    evaluations: tuple[Evaluation, Evaluation]
+    screened: int | None
+    day: date
+
+
+def versions_of(old: str, new: str, zone: str, layer: str | None) -> tuple[Zone, Zone]:
+    """
+    Open what is to be compared.
+
+    Parameters
+    ----------
+    old, new
+        Names or folders of zones; with `layer`, two files.
+    zone
+        The zone that the layer belongs to.
+    layer
+        Which layer the files are versions of.
+
+    Returns
+    -------
+    old, new : Zone
+        Both in the analysis CRS of the new one.
+
+    Raises
+    ------
+    PackError
+        A zone cannot be used, or is no zone, or there is no such layer.
+    """
+    if layer is None:
+        files = [name for name in (old, new) if Path(name).is_file()]
+        if files:
+            raise PackError([Fault("compare_layer", Path(name).name) for name in files])
+        before, after = open_zone(old), open_zone(new)
+        centre = after.pack.zone.centre
+        return Zone(replace(before.pack, zone=replace(before.pack.zone, centre=centre))), after
+    pack = open_zone(zone).pack
+    if layer not in pack.layers:
+        raise PackError([Fault("unknown_layer", "--layer", {"layer": layer})])
+    return _with_file(Path(old), zone, layer), _with_file(Path(new), zone, layer)
+
+
+def _with_file(path: Path, zone: str, layer: str) -> Zone:
+    """Give a zone with one layer read from another file."""
+    pack = open_zone(zone).pack
+    row = pack.layers[layer]
+    own = replace(row, path=path.name, source=replace(row.source, sha256=None))
+    return Zone(replace(pack, layers={**pack.layers, layer: own}), {layer: path})
+
+
+def compare(old: Zone, new: Zone, *, on: date, lang: str, sites: Sites | None = None) -> Comparison:
+    """
+    Compare two versions.
+
+    Parameters
+    ----------
+    old, new
+        From `versions_of`: in one analysis CRS.
+    on
+        The day.
+    lang
+        ``zh`` or ``en``.
+    sites
+        Screened against both.
+
+    Returns
+    -------
+    Comparison
+        Tables sorted by layer, target, site.
+    """
+    work = _Comparing(old, new, lang)
+    layers = pd.DataFrame([work.layer(name) for name in work.names], columns=list(LAYERS))
+    areas = pd.DataFrame(work.areas, columns=list(AREAS))
+    before_after = evaluate(old, on=on, lang=lang), evaluate(new, on=on, lang=lang)
+    targets = _targets(*(one.targets.set_index("id") for one in before_after))
+    verdicts, findings, rejected = (pd.DataFrame(columns=list(names)) for names in (VERDICTS, FINDINGS, REJECTED))
+    if sites is not None:
+        before, after = (screen(sites, zone, on=on, lang=lang) for zone in (old, new))
+        findings = _findings(before, after)
+        verdicts = _verdicts(before, after, findings)
+        findings = findings[findings["site_id"].isin(verdicts["site_id"])].reset_index(drop=True)
+        rejected = after.rejected
+        work.failed = {**before.failed, **after.failed, **work.failed}
+    keys = {key: [row[key] for row in work.shapes] for key in SHAPE_KEYS}
+    drawn = [row["geometry"] for row in work.shapes]
+    shapes = gpd.GeoDataFrame(keys, geometry=gpd.GeoSeries(drawn, crs=new.analysis.crs))
+    failed = dict(sorted(work.failed.items()))
+    count = None if sites is None else len(sites) - len(rejected)
+    return Comparison(layers, areas, shapes, targets, verdicts, findings, rejected, failed, before_after, count, on)
+
+
+# ---------------------------------------------------------------------------------------------- areas
+
+
+class _Comparing:
+    """The comparing of layers: towns and control units are those of the new version."""
+
+    def __init__(self, old: Zone, new: Zone, lang: str) -> None:
+        self.old, self.new, self.lang = old, new, lang
+        self.names = sorted({*old.pack.layers, *new.pack.layers})
+        self.failed: dict[str, LayerError] = {}
+        self.areas: list[dict[str, object]] = []
+        self.shapes: list[dict[str, object]] = []
+        self.divisions = self._divisions()
+
+    def _divisions(self) -> dict[str, gpd.GeoDataFrame]:
+        out = {}
+        for name in self.new.pack.zone.divisions:
+            try:
+                data = self.new.layer(name)
+            except LayerError as error:
+                self.failed[name] = error
+                continue
+            label = self.new.pack.layers[name].label
+            features = data.index.features
+            titles = [text_of(v) for v in features[label]] if label in features.columns else [""] * len(features)
+            out[name] = features.assign(division_title=titles)
+        return out
+
+    def layer(self, name: str) -> dict[str, object]:
+        """Compare one layer; what can be measured goes to `areas` and `shapes`."""
+        rows = [zone.pack.layers.get(name) for zone in (self.old, self.new)]
+        titled = next(row for row in reversed(rows) if row is not None)
+        told: dict[str, object] = {"layer": name, "title": titled.title.in_(self.lang), "reason": ""}
+        try:
+            unions = [self._union(zone, name, row) for zone, row in zip((self.old, self.new), rows, strict=True)]
+        except LayerError as error:
+            self.failed[name] = error
+            return {**told, "change": "failed", "reason": error.text(self.lang).replace("\n", "; ")}
+        before, after = (zone.hashes.get(name, "") for zone in (self.old, self.new))
+        if rows[0] is None or rows[1] is None:
+            change = "added" if rows[0] is None else "removed"
+        else:
+            change = "same" if before == after else "changed"
+        if change != "same" and titled.geometry == "polygon" and not self._areas(name, unions[0], unions[1]):
+            change = "same_areas" if change == "changed" else change
+        return {**told, "change": change, "old_sha256": before, "new_sha256": after}
+
+    @staticmethod
+    def _union(zone: Zone, name: str, row: Layer | None) -> shapely.Geometry:
+        """Read a layer; give the union of its areas, nothing where there is no such layer or it has none."""
+        if row is None:
+            return shapely.MultiPolygon()
+        if row.kind == "raster":
+            zone.raster(name)
+            return shapely.MultiPolygon()
+        data = zone.layer(name)
+        if row.geometry != "polygon":
+            return shapely.MultiPolygon()
+        return data.index.select(~data.adrift & ~data.unplaced).union
+
+    def _areas(self, name: str, before: shapely.Geometry, after: shapely.Geometry) -> bool:
+        """Measure what was added and removed, whole and by division; say whether there was anything."""
+        added, removed = _polygons(shapely.difference(after, before)), _polygons(shapely.difference(before, after))
+        if shapely.is_empty(added) and shapely.is_empty(removed):
+            return False
+        four = (before, after, added, removed)
+        whole = [float(shapely.area(shape)) for shape in four]
+        self.areas.append(_area_row(name, ("", "", ""), whole))
+        for layer, features in self.divisions.items():
+            shapes = Shapes.of(np.asarray(features.geometry.values, dtype=object))
+            parts = np.array([_shared(shape, shapes) for shape in four])
+            for number, (feature, title) in enumerate(zip(features.index, features["division_title"], strict=True)):
+                self.areas.append(_area_row(name, (layer, str(feature), title), list(parts[:, number])))
+            rest = shapely.union_all(shapes.geometries)
+            left = [float(shapely.area(shapely.difference(shape, rest))) for shape in four]
+            self.areas.append(_area_row(name, (layer, OUTSIDE, ""), left))
+        for change, shape in (("added", added), ("removed", removed)):
+            if not shapely.is_empty(shape):
+                m2 = float(shapely.area(shape))
+                mu = round(m2 / AREA_UNITS["mu"], 7)
+                row = {"layer": name, "change": change, "area_m2": round(m2, 4), "area_mu": mu, "geometry": shape}
+                self.shapes.append(row)
+        return True
+
+
+def _polygons(shape: shapely.Geometry) -> shapely.Geometry:
+    """Leave out lines and points where two versions only touch."""
+    parts = shapely.get_parts(shape)
+    return shapely.MultiPolygon(list(parts[shapely.area(parts) > 0.0]))
+
+
+def _shared(shape: shapely.Geometry, divisions: Shapes) -> Floats:
+    """Measure in m² what each division has of a shape."""
+    out = np.zeros(len(divisions))
+    if not shapely.is_empty(shape):
+        pairs = overlap_pairs(divisions, LayerIndex(gpd.GeoDataFrame(geometry=[shape]), "polygon"))
+        out[pairs.site] = pairs.overlap
+    return out
+
+
+def _area_row(layer: str, division: tuple[str, str, str], four: Sequence[float]) -> dict[str, object]:
+    old, new, added, removed = (round(value, 4) + 0.0 for value in four)
+    mu = {
+        f"{name}_mu": round(value / AREA_UNITS["mu"], 7) + 0.0
+        for name, value in (("added", added), ("removed", removed), ("change", new - old))
+    }
+    return {
+        "layer": layer, "division": division[0], "feature_id": division[1], "name": division[2], "old_m2": old,
+        "new_m2": new, "added_m2": added, "removed_m2": removed, "change_m2": round(new - old, 4) + 0.0, **mu,
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- what it changes
+
+
+def _targets(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Put the targets before and after side by side; one that only a version has is blank in the other."""
+    rows = before.merge(after, on="id", how="outer", suffixes=("_old", "_new")).sort_index()
+    out = pd.DataFrame(index=rows.index)
+    for column in ("title", "op", "threshold", "unit"):
+        out[column] = rows[f"{column}_new"].where(rows[f"{column}_new"].notna(), rows[f"{column}_old"])
+    for column in ("value", "margin", "status", "certainty"):
+        out[f"{column}_old"], out[f"{column}_new"] = rows[f"{column}_old"], rows[f"{column}_new"]
+    for column in ("status_old", "status_new", "certainty_old", "certainty_new"):
+        out[column] = out[column].fillna("")
+    out["change"] = (out["value_new"] - out["value_old"]).round(10) + 0.0
+    return out.rename_axis("id").reset_index()[list(TARGETS)]
+
+
+def _pairs(before: pd.DataFrame, after: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    plain = (frame.astype(dict.fromkeys(frame.select_dtypes("category"), object)) for frame in (before, after))
+    old, new = plain
+    return old.merge(new, on=keys, how="outer", suffixes=("_old", "_new")).sort_values(keys, ignore_index=True)
+
+
+def _findings(before: Screening, after: Screening) -> pd.DataFrame:
+    """Find what rules say otherwise; a rule that governs a site in one version only is blank in the other."""
+    rows = _pairs(before.findings, after.findings, ["site_id", "rule_id"])
+    for column in ("layer", "measure", "says"):
+        rows[column] = rows[f"{column}_new"].where(rows[f"{column}_new"].notna(), rows[f"{column}_old"])
+    for column in ("outcome", "effect", "certainty"):
+        for side in ("old", "new"):
+            rows[f"{column}_{side}"] = rows[f"{column}_{side}"].fillna("")
+    same = np.ones(len(rows), dtype=bool)
+    for column in ("outcome", "effect", "certainty"):
+        same &= (rows[f"{column}_old"] == rows[f"{column}_new"]).to_numpy()
+    return rows.loc[~same, [*FINDINGS]].reset_index(drop=True)
+
+
+def _verdicts(before: Screening, after: Screening, findings: pd.DataFrame) -> pd.DataFrame:
+    """Give the sites whose answer changes, and the rules that changed it."""
+    rows = _pairs(before.verdicts, after.verdicts, ["site_id"])
+
+    def differs(*columns: str) -> Bools:
+        return np.asarray(np.any([rows[f"{c}_old"] != rows[f"{c}_new"] for c in columns], axis=0), dtype=bool)
+
+    verdict, span, sure = differs("verdict"), differs("at_least", "at_most"), differs("certainty")
+    rows["change"] = np.select([verdict, span, sure], ["verdict", "range", "certainty"], "")
+    rows["name"] = rows["name_new"]
+    changed = findings.groupby("site_id")["rule_id"].agg(list).to_dict()
+    rows["rules"] = [
+        _deciding(changed.get(site, []), old, new)
+        for site, old, new in zip(rows["site_id"], rows["decided_by_old"], rows["decided_by_new"], strict=True)
+    ]
+    return rows.loc[rows["change"] != "", list(VERDICTS)].reset_index(drop=True)
+
+
+def _deciding(changed: list[str], old: str, new: str) -> str:
+    """Name the rules that say otherwise and carry the verdict before or after; without one, all that say otherwise."""
+    carrying = {*old.split(";"), *new.split(";")}
+    return ";".join(sorted({rule for rule in changed if rule in carrying} or set(changed)))
