@@ -23,8 +23,9 @@ MAX_VERTICES = 256
 
 EDGE_VERTICES = 64
 
-CUTS_AT = (0.5, 0.487, 0.514, 0.471, 0.532, 0.437, 0.569)
-"""Where a polygon is cut, as a share of its longer side: the next one where a cut met a vertex or could not be told."""
+CUTS_AT = (0.5, 0.4872971, 0.5141593, 0.4718282, 0.5317637, 0.4366803, 0.5686149)
+"""Where a polygon is cut, as a share of its longer side: the next one where a cut met a vertex or could not be told.
+Their digits keep clear of vertices at whole metres and centimetres."""
 
 AREA_KEPT = 1e-12
 """By so much of a polygon's area its pieces may be off; else GEOS cuts it."""

@@ -610,7 +610,8 @@ class Used:
 
 def watched(command: Sequence[str], limit_s: float) -> Used:
     """Run a command and tell what it used; code -9 is the time limit."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # Every preparation is measured, not read from a cache, unless GEOJW_CACHE names one.
+    environment = {"GEOJW_CACHE": "off", **os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-S", "-c", WATCH, str(limit_s), *command], env=environment, check=True, stdout=subprocess.PIPE
     )

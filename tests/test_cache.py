@@ -311,6 +311,21 @@ def test_another_feature_takes_no_old_entry(folder: Path) -> None:
     assert len(set(entries(folder)) - held) == len(held)
 
 
+@pytest.mark.parametrize("what", ["kept", "accuracy", "site's accuracy"])
+@pytest.mark.usefixtures("folder")
+def test_another_selection_or_accuracy_takes_no_old_entry(what: str) -> None:
+    def grown(kept: object, theirs: float, own: float) -> list[bytes]:
+        index_ = layer()
+        grid = nearness._moved_grid(index_.select(kept), np.full(len(index_), theirs), own, grown=True, workers=1)
+        return [grid.edges.px.tobytes(), shapely.to_wkb(index_.select(kept).union)]
+
+    one = np.arange(30) % 3 > 0
+    before = (one, 3.0, 1.0)
+    after = {"kept": (np.roll(one, 1), 3.0, 1.0), "accuracy": (one, 2.0, 1.0), "site's accuracy": (one, 3.0, 2.0)}[what]
+    assert grown(*before)[0] != grown(*after)[0]
+    assert (grown(*before)[1] != grown(*after)[1]) == (what == "kept")
+
+
 def test_small_layers_are_not_looked_up(folder: Path) -> None:
     measured(LayerIndex(layer().features.iloc[:5], "polygon"))
     assert not folder.exists()
