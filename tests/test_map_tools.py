@@ -319,7 +319,7 @@ def test_the_page_in_parts_needs_only_its_assets(browser: Any, folder: Path) -> 
     whole = len(draw(sites=make_sites()))
     assert whole > 250_000  # all of Leaflet and the rest in one file; here they stand beside it
     opened = Visit(browser, folder / "split/map-public.html")
-    assert opened.page.locator(".leaflet-layer0-pane *").count() > 0
+    assert opened.page.locator(".leaflet-zone-pane path").count() > 0
     opened.close()
 
 
