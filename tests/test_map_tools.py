@@ -319,7 +319,7 @@ def test_the_page_in_parts_needs_only_its_assets(browser: Any, folder: Path) -> 
     whole = len(draw(sites=make_sites()))
     assert whole > 250_000  # all of Leaflet and the rest in one file; here they stand beside it
     opened = Visit(browser, folder / "split/map-public.html")
-    assert opened.page.locator(".leaflet-layer0-pane *").count() > 0
+    assert opened.page.locator(".leaflet-zone-pane path").count() > 0
     opened.close()
 
 
@@ -478,7 +478,7 @@ def test_more_than_a_page_holds_stops_the_build_and_says_what_to_do() -> None:
 
 def test_committed_maps_are_what_the_command_builds(tmp_path: Path, browser: Any) -> None:
     root = Path(__file__).resolve().parents[1]
-    runpy.run_path(str(root / "scripts/maps"))["build"](tmp_path)
+    runpy.run_path(str(root / "scripts/build_maps.py"))["build"](tmp_path)
     names = ("index.html", "map-public.html", "map-department.html")
     for name in names:
         assert (tmp_path / name).read_bytes() == (root / "maps" / name).read_bytes(), name
