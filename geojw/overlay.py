@@ -421,7 +421,8 @@ def union_overlap(shapes: Shapes, pairs: Pairs, selection: Selection) -> Floats:
         component = components(selection.layer)[feature]
         order = np.lexsort((component, site))
         same = (np.diff(site[order]) == 0) & (np.diff(component[order]) == 0)
-        again[site[order][1:][same]] = True
+        twice = site[order][1:][same]
+        again[twice[shapes.dimension[twice] != POINT]] = True  # a point is inside or not, however often
     rows = np.flatnonzero(again & ~np.isnan(total))
     total[rows] = _with_union(shapes, rows, selection)
     return np.minimum(total, shapes.size)
