@@ -23,6 +23,7 @@ FLOORS = (
         "folder",
         "fonts",
         "geodesy",
+        "journal",
         "safety",
     ),
     (
@@ -72,6 +73,7 @@ FLOORS = (
         "georeference",
         "near",
         "outlines",
+        "tables",
     ),
     ("overlay",),
     (
@@ -94,6 +96,7 @@ FLOORS = (
         "intake",
         "quantities",
         "report",
+        "tally",
     ),
     (
         "targets",
@@ -115,6 +118,7 @@ FLOORS = (
         "plates",
         "run",
     ),
+    ("cluster",),
     ("cli",),
     (
         "__init__",
