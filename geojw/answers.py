@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -109,6 +109,8 @@ class Batch:
         Language of the texts.
     workers
         Threads.
+    uncovered
+        What of the sites lies outside the coverages measured so far, filled by those who measure.
     """
 
     ids: Texts
@@ -119,6 +121,7 @@ class Batch:
     analysis: AnalysisCRS
     lang: str
     workers: int
+    uncovered: dict[int, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +244,7 @@ class OnLayer:
 
     @cached_property
     def _outside(self) -> Bools:
-        return self.slivers.counts(self.data.coverage.outside(self.shapes, self.batch.workers))
+        return self.slivers.counts(self.data.coverage.outside(self.shapes, self.batch.workers, self.batch.uncovered))
 
     # -- overlap ----------------------------------------------------------------------------------
 

@@ -136,7 +136,7 @@ def main() -> None:
 )
 @click.option(
     "--map-limit",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 100_000),
     default=20_000,
     show_default=True,
     help="超过则不制图 / no map above",

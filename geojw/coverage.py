@@ -28,12 +28,27 @@ class Coverage:
     inside: Selection | None
     holes: Geometries
 
-    def outside(self, shapes: Shapes, workers: int = 1) -> Floats:
-        """Measure how much of each site is not covered: m², m, or 1."""
+    def outside(self, shapes: Shapes, workers: int = 1, known: dict[int, Floats] | None = None) -> Floats:
+        """
+        Measure how much of each site is not covered: m², m, or 1.
+
+        Parameters
+        ----------
+        shapes
+            The sites.
+        workers
+            Threads.
+        known
+            What lies outside of coverages measured before, of these very sites: several layers have one coverage.
+        """
         out = np.zeros(len(shapes))
         if self.inside is not None:
-            out = shapes.size - self._covered(shapes, self.inside, workers)
-            out[out < NOISE_M2] = 0.0
+            known = {} if known is None else known
+            if id(self.inside) not in known:
+                out = shapes.size - self._covered(shapes, self.inside, workers)
+                out[out < NOISE_M2] = 0.0
+                known[id(self.inside)] = out
+            out = known[id(self.inside)].copy()
         if len(self.holes):
             site, hole = shapely.STRtree(self.holes).query(shapes.geometries, predicate="intersects")
             shared = shapely.intersection(shapes.geometries[site], self.holes[hole])

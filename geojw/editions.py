@@ -135,7 +135,8 @@ class Edition:
 
     def layers(self) -> list[Published]:
         """Give every layer of the catalogue that this audience may see; what cannot be read is in `failed`."""
-        return [found for name in self.pack.layers if self.may_see(name) and (found := self._layer(name)) is not None]
+        names = [name for name, row in self.pack.layers.items() if row.kind == "vector" and self.may_see(name)]
+        return [found for name in names if (found := self._layer(name)) is not None]
 
     def _layer(self, name: str) -> Published | None:
         row = self.pack.layers[name]
@@ -152,6 +153,8 @@ class Edition:
         out = []
         for name in dict.fromkeys(names):
             row = self.pack.layers[name]
+            if row.kind != "vector":
+                continue
             try:
                 data = self.zone.layer(name)
             except LayerError as error:
@@ -264,6 +267,8 @@ class Edition:
         rules = {rule.layer for rule in self.pack.in_force(self.asked.day)}
         rows = {name: row.title.in_(self.asked.lang) for name, row in self.pack.layers.items()}
         hidden = [(name, title, "withheld") for name, title in rows.items() if name in rules and not self.may_see(name)]
+        cells = [name for name in rules if self.may_see(name) and self.pack.layers[name].kind == "raster"]
+        hidden += [(name, rows[name], "raster") for name in sorted(cells)]
         return hidden + [(name, rows[name], "failed") for name in self.failed]
 
     def mark(self, published: Sequence[Published]) -> str | None:

@@ -26,6 +26,8 @@ Box = tuple[float, float, float, float]
 
 DECIMALS = 6
 """Decimals of a drawn coordinate in degrees, where no audience asks for fewer: 0.1 m."""
+ROUGH_DECIMALS = 5
+"""Where a page has many sites: 1 m."""
 PAGE_LIMIT = 15_000_000
 """Characters of a page that a browser opens from a file at ease."""
 
@@ -184,9 +186,10 @@ def draw_screening(
     _check(sites, layers)
     order = {word: i for i, word in enumerate(VERDICTS)}
     ranked = sites.assign(_rank=sites["verdict"].map(order), _id=sites.index).sort_values(["_rank", "_id"])
-    west, south, east, north = (round(float(value), face.decimals) for value in bounds)
-    packing = Packing(face.decimals, round(west * 10**face.decimals), round(south * 10**face.decimals))
     rough = len(sites) > MANY
+    decimals = min(face.decimals, ROUGH_DECIMALS) if rough else face.decimals
+    west, south, east, north = (round(float(value), decimals) for value in bounds)
+    packing = Packing(decimals, round(west * 10**decimals), round(south * 10**decimals))
     data = {
         "lang": "zh-CN" if lang == "zh" else lang,
         "texts": dict(texts),

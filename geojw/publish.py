@@ -126,10 +126,11 @@ def screening_page(zone: Zone, parts: Sequence[Screening], summary: Told) -> map
     face = maps.Face(
         centre=pack.zone.centre, rules=edition.rules(published), absent=edition.absent(), findings_file="findings.csv"
     )
+    layers = edition.in_order([edition.drawn(layer, published) for layer in published])
     return maps.draw_screening(
-        sites, findings, edition.in_order([edition.drawn(layer, published) for layer in published]),
-        title=summary.title, notices=summary.notices, facts=summary.facts, lang=lang, texts=page_texts(lang),
-        bounds=extent(zone, sites), face=face,
+        sites, findings, layers, title=summary.title,
+        notices=summary.notices, facts=summary.facts, lang=lang, texts=page_texts(lang), bounds=extent(zone, sites),
+        face=face,
     )  # fmt: skip
 
 

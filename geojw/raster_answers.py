@@ -54,7 +54,7 @@ class OnRaster:
     @cached_property
     def _unspoken(self) -> Bools:
         """Sites that the layer's coverage, whatever the cells say, does not hold."""
-        return self.slivers.counts(self.data.coverage.outside(self.shapes, self.batch.workers))
+        return self.slivers.counts(self.data.coverage.outside(self.shapes, self.batch.workers, self.batch.uncovered))
 
     @cached_property
     def _spoken_for(self) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import pytest
 import shapely
 from browsing import Visit
 
+from geojw.catalogue import UNLIMITED
 from geojw.editions import Asked, Edition
 from geojw.geodesy import ELLIPSOID
 from geojw.publish import publish
@@ -138,7 +139,10 @@ def within_precision(case: Case, place: int, rule_id: str) -> bool:
         near = bool((np.abs(away - rule.test.value) <= reach).any())
     else:
         near = bool((shapely.distance(shape, shapely.boundary(data.index.geometries)) <= reach).any())
-    cover = case.zone.layer(case.zone.pack.layers[rule.layer].coverage).index.everything.union
+    coverage = case.zone.pack.layers[rule.layer].coverage
+    if coverage == UNLIMITED:
+        return near
+    cover = case.zone.layer(coverage).index.everything.union
     left = abs(shapely.distance(shape, shapely.boundary(cover)) - (rule.test.value if rule.test.is_distance else 0.0))
     return near or bool(left <= reach)
 

@@ -1,4 +1,4 @@
-"""What one can do on a page, by mouse and by keyboard: rules, check, measure, picture, print, links, files, base maps."""
+"""What one can do on a page, by mouse and keyboard: rules, check, measure, picture, print, links, files, base maps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import runpy
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -13,16 +14,19 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from browsing import AXE, Visit, violations
 from click.testing import CliRunner
 from test_maps import BOUNDS, HOSTILE, data_of, draw, make_sites
-from test_publish import light
+from test_publish import light, rewritten
 
 from geojw import maps, mapsites
 from geojw.cli import main
 from geojw.editions import Asked
+from geojw.errors import OutputError
+from geojw.geodesy import ELLIPSOID
 from geojw.intake import SiteFiles
 from geojw.mapdata import MapRule
 from geojw.publish import publish
@@ -35,8 +39,6 @@ TIMEOUT = 15_000
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The department's page of the embedded zone without its largest shapes, and the public's in two files."""
-    from test_publish import rewritten
-
     out = tmp_path_factory.mktemp("tools")
     zone = rewritten(out / "gaoxin", lambda _, frame: light(frame))
     publish(zone, Asked(DAY, "department", draft=True), out, SiteFiles(open_zone("gaoxin").sample_sites))
@@ -182,8 +184,6 @@ def test_measuring_is_geodesic_and_eats_no_clicks(visit: Visit) -> None:
         ends.append(page.evaluate(f"(() => {{ const p = {at}; return [p.lng, p.lat]; }})()"))
     said = page.inner_text("#picked-text")
     metres = float(re.search(r"长 ([\d,.]+) 米", said)[1].replace(",", ""))
-    from geojw.geodesy import ELLIPSOID
-
     assert abs(metres - ELLIPSOID.inv(*ends[0], *ends[1])[2]) < 1.0  # a click is a pixel wide
     assert page.locator(".leaflet-popup").count() == 0
     page.keyboard.press("Escape")
@@ -210,7 +210,9 @@ def test_a_link_brings_back_view_layers_rule_and_site(visit: Visit, browser: Any
     press(page, "取消选择规则")
     page.check("[data-verdict='prohibit']")
     name.check()
-    broken = Visit(browser, folder / "map-department.html", 1280, "#at=x/y/z&layers=%3Cscript%3E&site=nobody&rule=none&place=1")
+    broken = Visit(
+        browser, folder / "map-department.html", 1280, "#at=x/y/z&layers=%3Cscript%3E&site=nobody&rule=none&place=1"
+    )
     assert broken.page.locator("#sites tbody tr").count() == 30
     broken.close()
 
@@ -240,7 +242,7 @@ def test_the_table_sorts_and_goes_out_as_csv_and_geojson(visit: Visit) -> None:
     assert "未经审图" in Path(saved.value.path()).read_text("utf-8")
 
 
-def test_the_picture_has_map_legend_and_mark(visit: Visit, tmp_path: Path) -> None:
+def test_the_picture_has_map_legend_and_mark(visit: Visit) -> None:
     with visit.page.expect_download() as saved:
         press(visit.page, "存图")
     content = Path(saved.value.path()).read_bytes()
@@ -249,7 +251,8 @@ def test_the_picture_has_map_legend_and_mark(visit: Visit, tmp_path: Path) -> No
     size = visit.page.evaluate("map_screening.getSize().x")
     assert width == 2 * (size + 250)
     colours = visit.page.evaluate(
-        "(() => { const c = geojw.picture(), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, s = new Set();"
+        "(() => { const c = geojw.picture(), s = new Set();"
+        "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
         "for (let i = 0; i < d.length; i += 16) s.add((d[i] << 16) + (d[i + 1] << 8) + d[i + 2]); return s.size; })()"
     )
     assert colours > 200
@@ -316,12 +319,15 @@ def test_the_page_in_parts_needs_only_its_assets(browser: Any, folder: Path) -> 
     whole = len(draw(sites=make_sites()))
     assert whole > 250_000  # all of Leaflet and the rest in one file; here they stand beside it
     opened = Visit(browser, folder / "split/map-public.html")
-    assert opened.page.locator(".leaflet-layer0-pane *").count() > 0
+    assert opened.page.locator(".leaflet-zone-pane path").count() > 0
     opened.close()
 
 
-RULES = [MapRule("R1", "plots", "prohibit", "s", "b", "overlap_m2", ">", 0.0), MapRule("R2", "plots", "condition", "s", "b", "overlap_m2", ">", 0.0),
-         MapRule("R3", "stations", "supervise", "s", "b", "distance_m", "<=", 3000.0)]  # fmt: skip
+RULES = [
+    MapRule("R1", "plots", "prohibit", "s", "b", "overlap_m2", ">", 0.0),
+    MapRule("R2", "plots", "condition", "s", "b", "overlap_m2", ">", 0.0),
+    MapRule("R3", "stations", "supervise", "s", "b", "distance_m", "<=", 3000.0),
+]
 
 
 @pytest.mark.parametrize(
@@ -374,7 +380,9 @@ def test_gaode_tiles_are_shifted_to_where_they_belong(browser: Any, tmp_path: Pa
     opened.context.close()
 
 
-def test_a_key_comes_from_the_environment_only_and_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_comes_from_the_environment_only_and_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("GEOJW_TIANDITU_KEY", raising=False)
     out = CliRunner().invoke(main, ["map", "--tianditu", "--out", str(tmp_path)])
     assert out.exit_code == 3
@@ -388,8 +396,6 @@ def test_a_key_comes_from_the_environment_only_and_is_announced(tmp_path: Path, 
 
 def many_sites(count: int) -> tuple[gpd.GeoDataFrame, Any]:
     """So many sites with three findings each, names hostile."""
-    import pandas as pd
-
     rng = np.random.default_rng(1)
     corners = rng.uniform(BOUNDS[:2], BOUNDS[2:], (count, 2))
     ids = [f"S{i:06}" for i in range(count)]
@@ -400,8 +406,9 @@ def many_sites(count: int) -> tuple[gpd.GeoDataFrame, Any]:
          "at_most": verdicts, "could_become": ""},
         geometry=shapely.box(*corners.T, *(corners + 4e-4).T), index=pd.Index(ids, name="site_id"), crs="EPSG:4490",
     )  # fmt: skip
-    one = pd.DataFrame({"site_id": ids, "rule_id": "R1", "layer": "plots", "outcome": np.where(verdicts == "clear", "clear", "hit"),
-                        "effect": "prohibit", "value": 387.25, "margin": -387.25})  # fmt: skip
+    outcomes = np.where(verdicts == "clear", "clear", "hit")
+    same = {"rule_id": "R1", "layer": "plots", "effect": "prohibit", "value": 387.25, "margin": -387.25}
+    one = pd.DataFrame({"site_id": ids, "outcome": outcomes}).assign(**same)
     three = one.assign(rule_id="R3", layer="stations", outcome="clear", value=3500.0)
     return sites, pd.concat([one, three]).reindex(columns=["site_id", *mapsites.FINDING])
 
@@ -438,9 +445,27 @@ def test_many_sites_open_from_a_file_with_rough_findings_and_every_one_is_there(
     opened.close()
 
 
-def test_more_than_a_page_holds_stops_the_build_and_says_what_to_do() -> None:
-    from geojw.errors import OutputError
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_name_of_ten_thousand_letters_breaks_nothing(browser: Any, tmp_path: Path, width: int) -> None:
+    sites = make_sites()
+    sites["name"] = [*("中" * 10_000, "x" * 10_000), *HOSTILE, *["\u2066=1+1\u2069"] * (len(sites) - 8)]
+    path = tmp_path / "map.html"
+    path.write_text(draw(sites=sites), "utf-8")
+    opened = Visit(browser, path, width)
+    page = opened.page
+    for _ in range(2):
+        page.locator("#sites tbody button").first.click()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.keyboard.press("Escape")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint')); window.dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("geojw.picture().width") > 0
+    rows = list(csv.reader(io.StringIO(page.evaluate("geojw.csv()").lstrip("\ufeff"))))
+    assert len(rows) == len(sites) + 1
+    assert len(rows[1][1]) == 10_000
+    opened.close()
 
+
+def test_more_than_a_page_holds_stops_the_build_and_says_what_to_do() -> None:
     sites, findings = many_sites(10)
     crowd = gpd.GeoDataFrame(sites.loc[sites.index.repeat(1 + mapsites.MOST_SITES // 10)], crs=sites.crs)
     crowd.index = [f"S{i}" for i in range(len(crowd))]
@@ -452,8 +477,6 @@ def test_more_than_a_page_holds_stops_the_build_and_says_what_to_do() -> None:
 
 
 def test_committed_maps_are_what_the_command_builds(tmp_path: Path, browser: Any) -> None:
-    import runpy
-
     root = Path(__file__).resolve().parents[1]
     runpy.run_path(str(root / "scripts/maps"))["build"](tmp_path)
     names = ("index.html", "map-public.html", "map-department.html")

@@ -481,7 +481,7 @@ def test_every_text_that_the_page_names_exists(lang: str) -> None:
 FAMILIES = {
     "audience": ("internal", "department", "public"),
     "picking": ("measure", "point", "area"),
-    "absent": ("withheld", "failed"),
+    "absent": ("withheld", "failed", "raster"),
     "check_rule": ("met", "unsure"),
     "base": ("vec", "img", "gaode"),
 }

@@ -736,12 +736,12 @@ def test_every_fault_raised_has_its_texts() -> None:
 
 
 def test_every_fault_says_what_to_do() -> None:
-    """Texts of faults are sentences in their language: Chinese in zh, none in en."""
+    """Texts are sentences in their language: Chinese in zh, none in en but the two words that the law wants on maps."""
     for key, words in catalogue().items():
         assert re.search(r"[\u4e00-\u9fff]", words["zh"]) or not re.search(
             r"[A-Za-z]{4}", re.sub(r"{\w+}", "", words["en"])
         ), key
-        assert not re.search(r"[\u4e00-\u9fff]", words["en"]), key
+        assert not re.search(r"[\u4e00-\u9fff]", re.sub("审图号|未经审图", "", words["en"])), key
 
 
 # ---------------------------------------------------------------------------------------------- data of layers

@@ -41,7 +41,7 @@ def test_the_wheel_holds_what_it_needs(wheel: Path) -> None:
     for name in (
         "texts.toml",
         "columns.toml",
-        "static/map.js",
+        "static/start.js",
         "static/vendor/leaflet/LICENSE",
         "layers/gaoxin/forest.fgb",
         "layers/gaoxin/forest_raster.tif",
