@@ -31,7 +31,7 @@ def write_sites(path: Path, zone: geojw.Zone, count: int) -> None:
     west, south, east, north = shapely.bounds(zone.analysis.to_geographic(np.array([outline], dtype=object)))[0]
     rng = np.random.default_rng(6)
     x, y = rng.uniform(west, east, count), rng.uniform(south, north, count)
-    shapes = shapely.box(x, y, x + rng.uniform(2e-4, 2e-3, count), y + rng.uniform(2e-4, 2e-3, count))
+    shapes = shapely.box(x, y, x + rng.uniform(1e-4, 5e-4, count), y + rng.uniform(1e-4, 5e-4, count))
     ids = [f"S{number:08}" for number in range(count)]
     gpd.GeoDataFrame({"site_id": ids}, geometry=shapes, crs="EPSG:4490").to_file(path, engine="pyogrio")
 
