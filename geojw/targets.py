@@ -201,4 +201,4 @@ def _note(target: Target, lang: str) -> str:
     if formula is not None:
         key = "target.formula" if target.quantity.formula_verified else "target.formula_open"
         parts.append(say(key, lang, formula=formula.in_(lang)))
-    return say("format.join", lang).join(parts)
+    return say("format.join", lang).join(part.rstrip("。.") for part in parts)

@@ -940,7 +940,7 @@ def arguments() -> argparse.Namespace:
         "--work", type=Path, help="folder of the made data, kept and used again (default: a temporary one)"
     )
     parser.add_argument("--sites", type=int, help="sites of the comparison with peers (100,000; quick: 2,000)")
-    parser.add_argument("--big-sites", type=int, help="the same against the largest polygons (2,000; quick: 300)")
+    parser.add_argument("--big-sites", type=int, help="the same against the largest polygons (500; quick: 300)")
     parser.add_argument("--screened", type=int, nargs="+", help="sites of the whole screenings (10000 100000 1000000)")
     parser.add_argument("--limit", type=float, default=1800.0, help="end a peer after so many seconds (1800)")
     parser.add_argument("--only", choices=("engine", "screening", "beside", "one"), help="only this part")
@@ -954,7 +954,7 @@ def planned(asked: argparse.Namespace, work: Path) -> Plan:
     few = asked.quick
     count = asked.sites or (2_000 if few else 100_000)
     sizes = asked.screened or ([count] if few else [10_000, 100_000, 1_000_000])
-    big = min(asked.big_sites or (300 if few else 2_000), count)
+    big = min(asked.big_sites or (300 if few else 500), count)
     return Plan(work, count, big, tuple(sizes), asked.limit, 1 if few else 3, 0 if few else 200_000)
 
 

@@ -478,7 +478,7 @@ def test_more_than_a_page_holds_stops_the_build_and_says_what_to_do() -> None:
 
 def test_committed_maps_are_what_the_command_builds(tmp_path: Path, browser: Any) -> None:
     root = Path(__file__).resolve().parents[1]
-    runpy.run_path(str(root / "scripts/maps"))["build"](tmp_path)
+    runpy.run_path(str(root / "scripts/build_maps.py"))["build"](tmp_path)
     names = ("index.html", "map-public.html", "map-department.html")
     for name in names:
         assert (tmp_path / name).read_bytes() == (root / "maps" / name).read_bytes(), name
