@@ -98,6 +98,8 @@ def _told(command: Callable[..., int]) -> Callable[..., None]:
             code = UNUSABLE
         except KeyboardInterrupt:
             console.print(say("run.interrupted", lang))
+            if kwargs.get("resume"):
+                console.print(say("run.kept", lang))
             code = 130
         sys.exit(code)
 
@@ -143,6 +145,15 @@ def main() -> None:
 @click.option("--all-geometry", is_flag=True, help="输出全部图形 / write the geometry of clear sites too")
 @click.option("--workers", type=click.IntRange(1), help="线程数 / threads; changes no result")
 @click.option("--batch", type=click.IntRange(1), default=20_000, show_default=True, help="每批项目数 / sites at a time")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "dask"]),
+    default="local",
+    show_default=True,
+    help="在本机或 Dask 集群上计算（Parquet，无图）/ here, or on a Dask cluster (Parquet, no map)",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Dask 调度器地址 / address of the scheduler, like tcp://host:8786")
+@click.option("--resume", is_flag=True, help="续做中断的判定 / go on with an interrupted run")
 @_lang
 @_quiet
 @_told
@@ -179,8 +190,11 @@ def _screen(
     kind: str = "csv",
     as_demo: bool = False,
     no_map: bool = False,
+    engine: str = "local",
+    scheduler: str | None = None,
     **options: Any,  # noqa: ANN401 - handed on
 ) -> int:
+    no_map, kind = (True, _parquet(kind)) if engine == "dask" else (no_map, kind)
     from geojw.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
 
     shared_reader()  # it loads while we do
@@ -192,7 +206,12 @@ def _screen(
     wanted = Options(day=on or today(), out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
     console = _console(quiet=quiet)
     with _progress(lang, quiet=quiet) as tell:
-        summary = run(files, place, wanted, tell)
+        if engine == "dask":
+            from geojw import cluster  # noqa: PLC0415 - an extra
+
+            summary = cluster.run(files, place, wanted, tell, scheduler)
+        else:
+            summary = run(files, place, wanted, tell)
     _print_summary(console, summary, lang)
     console.print(Text(say("run.written", lang, out=out), "bold"))
     if fail_on is not None and (count := summary.not_below(fail_on)):
@@ -210,6 +229,14 @@ def _files(sites: tuple[Path, ...], place: Any, **said: Any) -> Any:  # noqa: AN
 
     own = {} if place is None else {"columns": place.pack.zone.columns, "extent": extent_of(place)}
     return SiteFiles(*sites, **said, **own)
+
+
+def _parquet(kind: str) -> str:
+    """Give the only format of a cluster, unless another was asked for."""
+    source = click.get_current_context().get_parameter_source("kind")
+    if kind != "parquet" and source is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError(say("fault.cluster_csv", "zh") + " / " + say("fault.cluster_csv", "en"))
+    return "parquet"
 
 
 def _both_or_all_faults(first: Callable[[], Any], second: Callable[[Any], Any]) -> tuple[Any, Any]:
@@ -262,6 +289,10 @@ class _Bar:
 def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401 - run.Summary, loaded late
     title = say("run.title", lang, zone=summary.pack.zone.title.in_(lang), day=summary.options.day)
     _print_heading(console, title, summary.notices())
+    if summary.resumed:
+        console.print(say("run.resumed", lang, count=summary.resumed))
+    for fault in summary.said:
+        console.print(Text("· " + _shown(fault.text(lang), LINE), "dim"))
     _print_remarks(console, summary, lang)
     console.print(_verdict_table(summary, lang))
     left = summary.screened - len(summary.worst)

@@ -15,6 +15,7 @@ from geojw import report
 from geojw.comparison import Comparison, compare
 from geojw.folder import ResultFolder
 from geojw.intake import Sites
+from geojw.tables import write_csv
 from geojw.target_run import AUDIENCE, WORLD, target_notices
 from geojw.texts import say
 from geojw.zone import Zone
@@ -122,7 +123,7 @@ def run_comparison(
         if sites is not None:
             tables |= {"verdicts": found.verdicts, "findings": found.findings, "rejected": found.rejected}
         for name, frame in tables.items():
-            report.write_csv(folder.work / f"{name}.csv", frame)
+            write_csv(folder.work / f"{name}.csv", frame)
         for change, frame in map_layers(new, found).items():
             pyogrio.write_dataframe(frame, folder.work / "changes.gpkg", layer=change, driver="GPKG")
         folder.publish(summary.passport())

@@ -73,3 +73,7 @@ class OutputError(GeojwError):
 
 class FontError(OutputError):
     """No font here can set the text of a figure."""
+
+
+class ClusterError(GeojwError):
+    """A cluster cannot be used."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from geojw.errors import Fault, OutputError
+from geojw.errors import Fault, GeojwError, OutputError
 
 PASSPORT = "passport.json"
 UNFINISHED = "passport.unfinished.json"
@@ -45,11 +45,19 @@ class ResultFolder:
         try:
             self._check_folder()
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            prefix = f".{self.folder.name}.partial-"
-            self.work = Path(tempfile.mkdtemp(prefix=prefix, dir=self.folder.parent))
+            self.work = self._begun()
         except OSError as error:
             raise _unwritable(self.folder, error) from None
         return self
+
+    def _begun(self) -> Path:
+        """Make the hidden folder."""
+        return Path(tempfile.mkdtemp(prefix=f".{self.folder.name}.partial-", dir=self.folder.parent))
+
+    def _left(self, cause: BaseException | None) -> Sequence[Fault]:  # noqa: ARG002 - others ask why
+        """Take the hidden folder away; give what there is to say of it."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        return ()
 
     def _check_folder(self) -> None:
         """Refuse a folder that is no folder, holds another kind of result, or files that are not an old result."""
@@ -72,11 +80,12 @@ class ResultFolder:
             self.close()
         except OSError as problem:
             late = problem
-        finally:
-            shutil.rmtree(self.work, ignore_errors=True)
         cause = error if error is not None else late
         if isinstance(cause, OSError):
-            raise _unwritable(self.folder, cause) from None
+            cause = _unwritable(self.folder, cause)
+        told = self._left(cause)
+        if isinstance(cause, GeojwError) and (cause is not error or told):
+            raise type(cause)([*cause.faults, *told]) from None
 
     def close(self) -> None:
         """Finish every file, also where one of them cannot be."""
@@ -112,10 +121,13 @@ class ResultFolder:
         if (self.folder / PASSPORT).exists():
             (self.folder / PASSPORT).replace(self.folder / UNFINISHED)
         for name in self.products:
-            if (self.work / name).exists():
-                (self.work / name).replace(self.folder / name)
-            else:
-                (self.folder / name).unlink(missing_ok=True)
+            new, old = self.work / name, self.folder / name
+            if old.is_dir():  # a table in parts
+                shutil.rmtree(old)
+            elif new.is_dir() or not new.exists():
+                old.unlink(missing_ok=True)
+            if new.exists():
+                new.replace(old)
         (self.work / PASSPORT).replace(self.folder / PASSPORT)
         (self.folder / UNFINISHED).unlink(missing_ok=True)
 

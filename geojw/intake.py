@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,16 @@ class Asked:
     encoding: str | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     way: Way = field(default_factory=Way)
+
+    def key(self) -> dict[str, str]:
+        """Give what decides how a file is read, with the hashes of files that are named."""
+        way = {name: value for name, value in vars(self.way).items() if name != "extent"}  # the zone's own
+        own = {name: value for name, value in vars(self).items() if name != "way"}
+        out = {name: str(value) for name, value in (own | way).items()}
+        for name in ("control_points", "transformation"):
+            if way[name] is not None and Path(way[name]).is_file():
+                out[name] = safety.file_hash(Path(way[name]))
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +272,7 @@ class SiteFiles:
         reader = reader or shared_reader()
         limits = limits or Limits()
         own = {name: asked.pop(name) for name in ("id_column", "table", "encoding", "columns") if name in asked}
-        said = Asked(**own, way=Way(**asked))
+        self.asked = said = Asked(**own, way=Way(**asked))
         for path in map(Path, paths):
             try:
                 self.files.append(SiteFile.open(path, said, reader, limits))
@@ -283,10 +293,12 @@ class SiteFiles:
         """What was decided when the files were read."""
         return tuple(fault for file in self.files for fault in file.remarks)
 
-    def batches(self, size: int) -> Iterator[Sites]:
-        """Read at most `size` rows at a time; every id of one batch sorts before those of the next."""
+    def batches(self, size: int, done: Collection[int] = ()) -> Iterator[Sites]:
+        """Read at most `size` rows at a time, but for batches that are done; the ids of each sort before the next's."""
         order = np.argsort(self.ids.astype(str), kind="stable")
-        for start in range(0, max(len(self), 1), size):
+        for number, start in enumerate(range(0, max(len(self), 1), size)):
+            if number in done:
+                continue
             rows = np.sort(order[start : start + size])
             frame = self._read(rows)
             twice = self._twice[rows]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import pyproj
@@ -23,34 +21,15 @@ from pyproj import CRS
 
 from geojw import overlay
 from geojw.answers import LayerData
+from geojw.errors import ClusterError, Fault, OutputError
 from geojw.findings import FINDINGS, OVERLAPS
 from geojw.folder import ResultFolder
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
 from geojw.index import Shapes, default_workers
+from geojw.journal import Key, Mark, Workplace, added_hash, changed
 from geojw.screening import REJECTED, VERDICTS, Screening
-
-Format = Literal["csv", "parquet"]
-
-NUMBERS = {
-    "value", "limit", "margin", "area_m2", "area_ha", "area_mu", "length_m", "area_planar_m2", "overlap_m2",
-    "overlap_share", "distance_m", "overlap_m", "threshold", "value_planar", "worst_case", "value_max", "data_share",
-    "division_area_m2", "old_m2", "new_m2", "added_m2", "removed_m2", "change_m2", "added_mu", "removed_mu",
-    "change_mu", "value_old", "value_new", "margin_old", "margin_new",
-}  # fmt: skip
-SHARED = {
-    "says",
-    "basis",
-    "claimed",
-    "data",
-    "remedy",
-    "rule_id",
-    "layer",
-    "outcome",
-    "effect",
-    "measure",
-    "op",
-}
-"""Texts that repeat: dictionary-coded in Parquet."""
+from geojw.tables import NUMBERS, Format, word_of
+from geojw.tables import Table as _Table
 
 COLUMNS: Mapping[str, Sequence[str]] = {
     "verdicts": VERDICTS, "findings": FINDINGS, "overlaps": OVERLAPS, "rejected": REJECTED,
@@ -61,36 +40,29 @@ PRODUCTS = (
 )  # fmt: skip
 """Everything a screening may leave in a folder: what a new run does not write it takes away."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+SHAPES: Mapping[str, str] = {"sites": "verdicts", "overlaps": "overlaps"}
+"""Files of geometries, and whose columns they have."""
+
 _WORLD = "EPSG:4490"
 
 
-@dataclass(eq=False)
-class Output(ResultFolder):
-    """
-    The results of a screening, appended batch by batch.
+class Tables:
+    """The tables of a screening in a folder, appended batch by batch."""
 
-    Parameters
-    ----------
-    folder
-        Where the results go.
-    analysis
-        The CRS of the screenings.
-    format
-        ``csv`` or ``parquet``.
-    """
-
-    result: ClassVar[str] = "screening"
-    products: ClassVar[tuple[str, ...]] = PRODUCTS
-
+    work: Path
     analysis: AnalysisCRS
-    format: Format = "csv"
-    _tables: dict[str, _Table] = field(default_factory=dict)
-    _shapes: dict[str, Any] = field(default_factory=dict)
+    format: Format
+    _tables: dict[str, _Table]
 
-    def add_page(self, page: str) -> None:
-        """Write the map."""
-        (self.work / "map.html").write_text(page, "utf-8")
+    def _table(self, name: str) -> _Table:
+        if name not in self._tables:
+            stem = name.partition(".")[0]
+            of = stem.removeprefix("result_")
+            if of == stem:
+                self._tables[name] = _Table(self.work / name, COLUMNS[stem], self.format)
+            else:
+                self._tables[name] = _Table(self.work / name, COLUMNS[SHAPES[of]], "parquet", crs=_WORLD)
+        return self._tables[name]
 
     def add(self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool) -> None:
         """
@@ -110,9 +82,7 @@ class Output(ResultFolder):
             "rejected": screening.rejected,
         }  # fmt: skip
         for name, frame in tables.items():
-            if name not in self._tables:
-                self._tables[name] = _Table(self.work / f"{name}.{self.format}", COLUMNS[name], self.format)
-            self._tables[name].add(frame)
+            self._table(f"{name}.{self.format}").add(frame)
         self._add_shapes(screening, layers, only_not_clear=only_not_clear)
 
     def _add_shapes(self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool) -> None:
@@ -129,57 +99,172 @@ class Output(ResultFolder):
         self._write_shapes("overlaps", rows, self.analysis.to_geographic(shapes))
 
     def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: Geometries) -> None:
-        columns = list(rows.columns)
-        if self.format == "parquet":
-            if name not in self._shapes:
-                self._shapes[name] = _Table(self.work / f"result_{name}.parquet", columns, "parquet", crs=_WORLD)
-            self._shapes[name].add(rows[columns], shapes)
-            return
-        if name not in self._shapes:
-            import fiona  # noqa: PLC0415 - a cold start loads what it needs
+        self._table(f"result_{name}.parquet").add(rows, shapes)
 
-            schema = {
-                "geometry": "Unknown",
-                "properties": [(column, "float" if column in NUMBERS else "str") for column in columns],
-            }
-            self._shapes[name] = fiona.open(
-                self.work / "result.gpkg",
-                "w",
-                driver="GPKG",
-                layer=name,
-                schema=schema,
-                crs_wkt=CRS(_WORLD).to_wkt(),
-            )
-        self._shapes[name].writerecords(_records(rows[columns], shapes))
+    def marks(self) -> dict[str, Mark]:
+        """Say where each file stands."""
+        return {name: table.mark() for name, table in self._tables.items()}
 
     def close(self) -> None:
         """Finish every file, also where one of them cannot be."""
         problems: list[OSError] = []
-        for part in (*self._tables.values(), *self._shapes.values()):
+        for table in self._tables.values():
             try:
-                part.close()
+                table.close()
             except OSError as problem:
                 problems.append(problem)
-        self._tables, self._shapes = {}, {}
+        self._tables = {}
         if problems:
             raise problems[0]
+
+
+@dataclass(eq=False)
+class Part(Tables):
+    """
+    The tables of one batch in a folder of its own, as a worker of a cluster writes them.
+
+    Parameters
+    ----------
+    work
+        The folder.
+    analysis
+        The CRS of the screenings.
+    """
+
+    work: Path
+    analysis: AnalysisCRS
+    format: Format = "parquet"
+    _tables: dict[str, _Table] = field(default_factory=dict)
+
+    def finished(self) -> dict[str, Mark]:
+        """Finish every file, and say what it holds."""
+        paths = [table.path for table in self._tables.values()]
+        self.close()
+        sizes = {path: path.stat().st_size for path in paths}
+        return {path.name: Mark(size, added_hash(path, 0, size)) for path, size in sizes.items()}
+
+
+@dataclass(eq=False)
+class Output(Tables, ResultFolder):
+    """
+    The results of a screening, appended batch by batch.
+
+    Parameters
+    ----------
+    folder
+        Where the results go.
+    analysis
+        The CRS of the screenings.
+    format
+        ``csv`` or ``parquet``.
+    keep
+        Go on with what an earlier run left, and leave what is finished if this one is stopped.
+    parts
+        Each table is a folder of parts that others write.
+    """
+
+    result: ClassVar[str] = "screening"
+    products: ClassVar[tuple[str, ...]] = PRODUCTS
+
+    analysis: AnalysisCRS
+    format: Format = "csv"
+    keep: bool = False
+    parts: bool = False
+    place: Workplace = field(init=False)
+    _dropped: bool = False
+    _tables: dict[str, _Table] = field(default_factory=dict)
+
+    def _begun(self) -> Path:
+        self.place = Workplace(self.folder)
+        self._dropped = not self.keep and self.place.journal.path.exists()
+        if not self.keep:
+            self.place.clear()
+        return self.place.files
+
+    def _left(self, cause: BaseException | None) -> Sequence[Fault]:
+        written = self.place.journal.written
+        keep = written > 0 and cause is not None and (self.keep or isinstance(cause, (OutputError, ClusterError)))
+        self.place.leave(keep=keep)
+        return [Fault("out_kept", self.folder.name, {"count": written, "folder": self.place.path.name})] if keep else []
+
+    def resume(self, key: Key | None) -> tuple[list[Mapping[str, Any]], Fault | None]:
+        """
+        Go on where a run of the same key ended, or begin anew.
+
+        Parameters
+        ----------
+        key
+            What the bytes of the result depend on; None for a run that is not to be gone on with.
+
+        Returns
+        -------
+        counted : list of dict
+            What the finished batches counted, in order.
+        said : Fault or None
+            Why what was left of an earlier run could not be used.
+        """
+        old, batches = self.place.journal.read() if self.keep else (None, [])
+        differs = [] if old is None or key is None else changed(old, key)
+        if key is not None and batches and not differs:
+            for name in () if self.parts else self._names():
+                self._table(name).restore([batch.marks[name] for batch in batches])
+            return [batch.counted for batch in batches], None
+        said = Fault("resume_unused", self.folder.name) if self._dropped else None
+        if batches:
+            said = Fault("resume_stale", self.folder.name, {"keys": ", ".join(differs)})
+        self.place.clear()
+        if key is not None:
+            self.place.journal.begin(key)
+        return [], said
+
+    def _names(self) -> list[str]:
+        shapes = [f"result_{name}.parquet" for name in SHAPES]
+        return [f"{name}.{self.format}" for name in COLUMNS] + shapes
+
+    def add(
+        self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool,
+        counted: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Write one batch; if `counted` says what it counted, the run can be gone on with from there."""
+        super().add(screening, layers, only_not_clear=only_not_clear)
+        if counted is not None:
+            self.place.journal.add(self.marks(), counted)
+
+    def add_page(self, page: str) -> None:
+        """Write the map."""
+        (self.work / "map.html").write_text(page, "utf-8")
+
+    def publish(self, passport: Mapping[str, object]) -> None:
+        """Put the finished files into place, after the GeoPackage is made of the shapes that were kept for it."""
+        self.close()
+        if self.format == "csv":
+            for name, columns in SHAPES.items():
+                path = self.work / f"result_{name}.parquet"
+                _write_layer(self.work / "result.gpkg", name, COLUMNS[columns], pq.ParquetFile(path))
+            for name in SHAPES:
+                (self.work / f"result_{name}.parquet").unlink()
+        super().publish(passport)
+
+
+def _write_layer(path: Path, name: str, columns: Sequence[str], shapes: pq.ParquetFile) -> None:
+    """Write a layer of a GeoPackage, a batch in memory at a time."""
+    properties = [(column, "float" if column in NUMBERS else "str") for column in columns]
+    schema = {"geometry": "Unknown", "properties": properties}
+    with fiona.open(path, "w", driver="GPKG", layer=name, schema=schema, crs_wkt=CRS(_WORLD).to_wkt()) as layer:
+        for group in range(shapes.num_row_groups):
+            rows = shapes.read_row_group(group).to_pandas()
+            layer.writerecords(_records(rows[list(columns)], shapely.from_wkb(rows["geometry"].to_numpy())))
 
 
 def _records(rows: pd.DataFrame, shapes: Geometries) -> list[dict[str, Any]]:
     texts = [column for column in rows.columns if column not in NUMBERS]
     plain = rows.astype(dict.fromkeys(rows.columns, object))
-    plain[texts] = plain[texts].map(_word)
+    plain[texts] = plain[texts].map(word_of)
     plain = plain.where(plain.notna(), None)
     return [
         {"geometry": shapely.geometry.mapping(shape), "properties": properties}
         for shape, properties in zip(shapes, plain.to_dict("records"), strict=True)
     ]
-
-
-def _word(value: object) -> str:
-    if isinstance(value, (bool, np.bool_)):
-        return "true" if value else "false"
-    return "" if value is None or value is pd.NA or value != value else str(value)  # noqa: PLR0124 - NaN
 
 
 def overlap_shapes(
@@ -214,114 +299,6 @@ def overlap_shapes(
         area_m2 = group["overlap_m2"].to_numpy(dtype=float)
         out[at] = overlay.shared_shapes(shapes.take(place[at]), features, area_m2, index, default_workers())
     return out
-
-
-# ---------------------------------------------------------------------------------------------- tables
-
-
-class _Table:
-    """One table, appended to batch by batch."""
-
-    def __init__(self, path: Path, columns: Sequence[str], kind: Format, crs: str | None = None) -> None:
-        self.path, self.columns, self.kind, self.crs = path, list(columns), kind, crs
-        self.writer: pq.ParquetWriter | None = None
-        self.started = False
-
-    def add(self, frame: pd.DataFrame, shapes: Geometries | None = None) -> None:
-        """Append rows."""
-        frame = frame.reindex(columns=self.columns)
-        if self.kind == "csv":
-            _plain(frame).to_csv(
-                self.path, mode="a", header=not self.started, index=False, lineterminator="\n",
-                encoding="utf-8" if self.started else "utf-8-sig",
-            )  # fmt: skip
-            self.started = True
-            return
-        schema = self._schema(with_shapes=shapes is not None)
-        arrays = [self._array(frame[column], schema.field(column).type) for column in self.columns]
-        if shapes is not None:
-            arrays.append(pa.array(shapely.to_wkb(shapes), pa.binary()))
-        if self.writer is None:
-            self.writer = pq.ParquetWriter(self.path, schema)
-        self.writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-
-    def _schema(self, *, with_shapes: bool) -> pa.Schema:
-        words = pa.dictionary(pa.int32(), pa.string())
-        fields = [
-            pa.field(
-                c,
-                pa.float64()
-                if c in NUMBERS
-                else words
-                if c in SHARED
-                else pa.bool_()
-                if c == "sliver"
-                else pa.string(),
-            )
-            for c in self.columns
-        ]
-        if not with_shapes:
-            return pa.schema(fields)
-        geo = {
-            "version": "1.1.0", "primary_column": "geometry",
-            "columns": {"geometry": {"encoding": "WKB", "geometry_types": [], "crs": CRS(self.crs).to_json_dict()}},
-        }  # fmt: skip
-        return pa.schema(
-            [*fields, pa.field("geometry", pa.binary())], metadata={"geo": json.dumps(geo, sort_keys=True)}
-        )
-
-    @staticmethod
-    def _array(cells: pd.Series, kind: pa.DataType) -> pa.Array:
-        if pa.types.is_floating(kind):
-            return pa.array(cells.to_numpy(dtype=float), kind, from_pandas=True)
-        if pa.types.is_boolean(kind):
-            return pa.array(cells.to_numpy(dtype=bool), kind)
-        if isinstance(cells.dtype, pd.CategoricalDtype) and not cells.isna().any():
-            words = pa.array([_word(value) for value in cells.cat.categories], pa.string())
-            coded = pa.DictionaryArray.from_arrays(pa.array(cells.cat.codes.to_numpy(), pa.int32()), words)
-            return coded if pa.types.is_dictionary(kind) else coded.dictionary_decode()
-        if isinstance(cells.dtype, pd.StringDtype) and not cells.isna().any():
-            texts = pa.array(cells.array, pa.string())
-            return texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts
-        codes, unique = pd.factorize(cells, use_na_sentinel=False)
-        words = pa.array([_word(value) for value in unique], pa.string())
-        texts = words.take(pa.array(codes))  # two cells may be one word: the dictionary is made anew
-        return texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts
-
-    def close(self) -> None:
-        """Finish the file; an empty one still has its header."""
-        if self.writer is not None:
-            self.writer.close()
-            self.writer = None
-
-
-def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write a whole table as the others are written: UTF-8 with BOM, formulas made harmless."""
-    _Table(path, list(frame.columns), "csv").add(frame)
-
-
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Make cells that a spreadsheet shows as they are: a text that looks like a formula gets an apostrophe."""
-    out = frame.copy()
-    for column in out.columns:
-        if column in NUMBERS:
-            continue
-        codes, unique = pd.factorize(out[column], use_na_sentinel=False)
-        safe = np.array([_unformula(_word(value)) for value in unique], dtype=object)
-        out[column] = safe[codes] if len(safe) else out[column]
-    return out
-
-
-def _unformula(text: str) -> str:
-    """
-    Neutralise a spreadsheet formula.
-
-    Examples
-    --------
-    >>> _unformula("=1+1"), _unformula("项目")
-    ("'=1+1", '项目')
-    """
-    return "'" + text if text.startswith(_FORMULA) else text
 
 
 # ---------------------------------------------------------------------------------------------- passport

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 
-from geojw import notices, report, screening
+from geojw import notices, report, screening, tables
 from geojw.access_list import EFFECTS
 from geojw.catalogue import Audience
 from geojw.errors import Fault, LayerError, OutputError
 from geojw.folder import PASSPORT
 from geojw.inspection import offset_warnings
 from geojw.intake import SiteFiles, Sites, place
+from geojw.journal import Key
 from geojw.pack import Pack
 from geojw.screening import Screening
 from geojw.slivers import SLIVER_SHARE
+from geojw.tally import REMARKS_KEPT, Tally, fault_of, strictest
 from geojw.texts import say
 from geojw.zone import Zone
 
@@ -29,7 +33,6 @@ Progress = Callable[[str, int, int], None]
 """Told the phase, how much is done and of how much."""
 
 MAP_LIMIT = 20_000
-REMARKS_KEPT = 1_000
 
 
 @dataclass(frozen=True)
@@ -55,17 +58,20 @@ class Options:
         Whether a map is drawn at all.
     workers, batch
         Threads, and sites measured at a time; they change no result.
+    resume
+        Go on with what an interrupted run of the same inputs left.
     """
 
     day: date
     out: Path
     lang: str = "zh"
-    format: report.Format = "csv"
+    format: tables.Format = "csv"
     map_limit: int = MAP_LIMIT
     all_geometry: bool = False
     with_map: bool = True
     workers: int | None = None
     batch: int = screening.BATCH
+    resume: bool = False
 
 
 @dataclass(eq=False)
@@ -83,7 +89,9 @@ class Summary:
     remarks: list[Fault] = field(default_factory=list)
     notes: list[tuple[str, str, str, str]] = field(default_factory=list)
     lifted: int = 0
-    worst: pd.DataFrame = field(default_factory=pd.DataFrame)
+    worst: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(screening.VERDICTS)))
+    resumed: int = 0
+    said: list[Fault] = field(default_factory=list)
 
     @property
     def pack(self) -> Pack:
@@ -95,23 +103,29 @@ class Summary:
         """Whether there are too many sites for a map."""
         return self.read > self.options.map_limit
 
-    def add(self, part: Screening, remarks: tuple[Fault, ...]) -> None:
+    @property
+    def with_map(self) -> bool:
+        """Whether a map is drawn."""
+        return self.options.with_map and not self.large
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether there are several batches and no map: then a run can be gone on with after a kill."""
+        return self.read > self.options.batch and not self.with_map
+
+    def add(self, tally: Tally) -> None:
         """Take in one batch."""
-        self.screened += len(part.verdicts)
-        self.rejected = pd.concat([self.rejected, part.rejected], ignore_index=True).iloc[:REMARKS_KEPT]
-        self.verdicts.update(part.verdicts["verdict"])
-        self.at_most.update(part.verdicts["at_most"])
-        self.lifted += int((part.coded_findings["outcome"] == "lifted").sum())
-        self.failed.update(part.failed)
-        new = [fault for fault in remarks if fault not in self.remarks]
+        self.screened += tally.screened
+        rejected = pd.DataFrame(tally.rejected, columns=list(screening.REJECTED), dtype=object)
+        self.rejected = _joined(self.rejected, rejected).iloc[:REMARKS_KEPT]
+        self.verdicts.update(tally.verdicts)
+        self.at_most.update(tally.at_most)
+        self.lifted += tally.lifted
+        self.failed.update({name: LayerError(map(fault_of, faults)) for name, faults in tally.failed.items()})
+        new = [fault for fault in map(fault_of, tally.remarks) if fault not in self.remarks]
         self.remarks += new[: max(REMARKS_KEPT - len(self.remarks), 0)]
-        self.notes += part.notes
-        shown = part.verdicts if not self.large else part.verdicts[part.verdicts["verdict"] != "clear"]
-        rank = {word: i for i, word in enumerate(("prohibit", "undetermined", *EFFECTS[-2::-1]))}
-        worst = pd.concat([self.worst, shown])
-        self.worst = worst.sort_values(
-            ["verdict", "site_id"], key=lambda c: c.map(rank) if c.name == "verdict" else c
-        ).iloc[:50]
+        self.notes += [tuple(note) for note in tally.notes]  # type: ignore[misc]
+        self.worst = strictest(_joined(self.worst, pd.DataFrame(tally.worst, columns=list(screening.VERDICTS))))
 
     def not_below(self, effect: str) -> int:
         """Count the sites that may be as strict as `effect` or stricter."""
@@ -196,6 +210,49 @@ class Summary:
         }  # fmt: skip
 
 
+def _joined(one: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    full = [frame for frame in (one, more) if len(frame)]
+    return pd.concat(full, ignore_index=True) if full else one
+
+
+def key_of(files: SiteFiles, summary: Summary) -> Key:
+    """Give whatever the bytes of a result depend on, to know whether what an earlier run left is of this one."""
+    zone, options = summary.zone, summary.options
+    layers = {name: _layer_key(zone, name) for name in sorted({*summary.layers_used, *zone.hashes})}
+    asked = {name: str(value) for name, value in vars(options).items() if name not in ("out", "resume", "workers")}
+    return {
+        "versions": {**report.versions(), "pyarrow": version("pyarrow"), "pandas": version("pandas")},
+        "sites": [[file.path.name, dict(file.hashes), file.said.table, file.crs.to_string()] for file in files.files],
+        "way": files.asked.key(),
+        "zone": dict(zone.pack.hashes),
+        "layers": layers,
+        "options": asked,
+    }
+
+
+def _layer_key(zone: Zone, name: str) -> list[str | None]:
+    try:
+        _whole(zone, name)
+    except LayerError as error:
+        return [zone.hashes.get(name), error.text("en")]
+    return [zone.hashes.get(name), None]
+
+
+def read_layers(zone: Zone, names: Iterable[str]) -> None:
+    """Read layers before the first batch."""
+    for name in names:
+        with suppress(LayerError):  # its rules are `source_failed`, as screening will find
+            _whole(zone, name)
+
+
+def _whole(zone: Zone, name: str) -> None:
+    """Read a layer whole: read around one batch, what is said of it would depend on which batch was the first."""
+    if zone.pack.layers[name].kind == "raster":
+        zone.raster(name)
+    else:
+        zone.layer(name)
+
+
 def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> Summary:
     """
     Screen files of sites and write the results.
@@ -221,20 +278,15 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
     OutputError
         The folder cannot be written; then nothing of the run is left in it.
     """
-    own = [file.path for file in files.files if file.path.resolve().parent == options.out.resolve()]
-    overwritten = [path.name for path in own if path.name in (*report.PRODUCTS, PASSPORT)]
-    if overwritten:
-        raise OutputError([Fault("out_is_input", str(options.out), {"files": ", ".join(overwritten)})])
+    check_out(files, options)
     summary = Summary(zone, options, len(files), remarks=list(files.remarks))
     parts: list[Screening] = []
-    with report.Output(options.out, zone.analysis, options.format) as output:
-        for part, remarks in _screened(files, zone, options, summary, output, progress):
-            summary.add(part, remarks)
-            if options.with_map and not summary.large:
-                parts.append(part)
+    with report.Output(options.out, zone.analysis, options.format, keep=options.resume) as output:
+        for part in _screened(files, summary, output, progress):
+            parts += [part] if summary.with_map else []
         summary.remarks += offset_warnings(files, zone, zone.layers_read(), options.lang)
         page = None
-        if options.with_map and not summary.large:
+        if summary.with_map:
             progress("drawing", summary.screened, summary.read)
             page = _page(parts, summary)
         progress("writing", summary.screened, summary.read)
@@ -244,12 +296,31 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
     return summary
 
 
-def _screened(
-    files: SiteFiles, zone: Zone, options: Options, summary: Summary, output: report.Output, progress: Progress
-) -> Iterator[tuple[Screening, tuple[Fault, ...]]]:
+def check_out(files: SiteFiles, options: Options) -> None:
+    """Refuse to write over the sites themselves."""
+    own = [file.path for file in files.files if file.path.resolve().parent == options.out.resolve()]
+    overwritten = [path.name for path in own if path.name in (*report.PRODUCTS, PASSPORT)]
+    if overwritten:
+        raise OutputError([Fault("out_is_input", str(options.out), {"files": ", ".join(overwritten)})])
+
+
+def _begun(files: SiteFiles, summary: Summary, output: report.Output) -> None:
+    """Take in what an interrupted run of the same inputs finished."""
+    if summary.in_batches:
+        read_layers(summary.zone, summary.layers_used)
+    counted, said = output.resume(key_of(files, summary) if summary.in_batches else None)
+    summary.said += [] if said is None else [said]
+    for row in counted:
+        summary.add(Tally(**row))
+    summary.resumed = len(counted)
+
+
+def _screened(files: SiteFiles, summary: Summary, output: report.Output, progress: Progress) -> Iterator[Screening]:
     """Screen batch by batch; the next is read and the last is written meanwhile."""
-    batches = iter(files.batches(options.batch))
+    zone, options = summary.zone, summary.options
     only = summary.large and not options.all_geometry
+    _begun(files, summary, output)
+    batches = iter(files.batches(options.batch, range(summary.resumed)))
 
     def read() -> Sites | None:
         sites = next(batches, None)
@@ -264,9 +335,12 @@ def _screened(
                 placed.frame, zone, on=options.day, lang=options.lang, workers=options.workers,
                 batch=options.batch, many=summary.read >= screening.MANY, rejected=placed.rejected,
             )  # fmt: skip
+            tally = Tally.of(part, placed.remarks, large=summary.large)
             behind.result()
-            behind = writer.submit(output.add, part, zone.layers_read(), only_not_clear=only)
-            yield part, placed.remarks
+            counted = tally.plain() if summary.in_batches else None
+            behind = writer.submit(output.add, part, zone.layers_read(), only_not_clear=only, counted=counted)
+            summary.add(tally)
+            yield part
         behind.result()
 
 

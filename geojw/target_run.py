@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyogrio
 
-from geojw import charts, notices, report
+from geojw import charts, notices, report, tables
 from geojw.errors import FontError
 from geojw.folder import ResultFolder
 from geojw.targets import Evaluation, evaluate
@@ -145,8 +145,8 @@ def run_targets(zone: Zone, *, day: date, out: Path, lang: str) -> TargetSummary
     with TargetFolder(out) as folder:
         summary = TargetSummary(zone, evaluate(zone, on=day, lang=lang), lang)
         found = summary.evaluation
-        report.write_csv(folder.work / "targets.csv", found.targets)
-        report.write_csv(folder.work / "divisions.csv", found.divisions)
+        tables.write_csv(folder.work / "targets.csv", found.targets)
+        tables.write_csv(folder.work / "divisions.csv", found.divisions)
         (folder.work / "targets.json").write_text(_json(summary), "utf-8")
         for name, frame in map_layers(zone, found).items():
             pyogrio.write_dataframe(frame, folder.work / "targets.gpkg", layer=name, driver="GPKG")

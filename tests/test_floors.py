@@ -23,6 +23,7 @@ FLOORS = (
         "folder",
         "fonts",
         "geodesy",
+        "journal",
         "safety",
     ),
     (
@@ -73,6 +74,7 @@ FLOORS = (
         "georeference",
         "near",
         "outlines",
+        "tables",
     ),
     ("overlay",),
     (
@@ -95,6 +97,7 @@ FLOORS = (
         "intake",
         "quantities",
         "report",
+        "tally",
     ),
     (
         "targets",
@@ -116,6 +119,7 @@ FLOORS = (
         "plates",
         "run",
     ),
+    ("cluster",),
     ("cli",),
     (
         "__init__",
