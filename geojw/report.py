@@ -250,6 +250,8 @@ def _write_layer(path: Path, name: str, columns: Sequence[str], shapes: pq.Parqu
     """Write a layer of a GeoPackage, a batch in memory at a time."""
     properties = [(column, "float" if column in NUMBERS else "str") for column in columns]
     schema = {"geometry": "Unknown", "properties": properties}
+    import fiona  # noqa: PLC0415 - a cold start loads what it needs
+
     with fiona.open(path, "w", driver="GPKG", layer=name, schema=schema, crs_wkt=CRS(_WORLD).to_wkt()) as layer:
         for group in range(shapes.num_row_groups):
             rows = shapes.read_row_group(group).to_pandas()
