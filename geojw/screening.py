@@ -42,6 +42,9 @@ NEAR_M = 1_000.0
 MANY = 2_000
 """From so many sites in a run on, loading compiled code pays."""
 
+CODED_ROWS = 1_000
+"""From so many rows on, categories pay."""
+
 FEW_SITES = 1_000
 """Up to so many sites, a large layer is read only around them."""
 
@@ -194,12 +197,11 @@ def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     full = [frame for frame in frames if len(frame)] or list(frames[:1])
     if len(full) == 1:
         return full[0].reset_index(drop=True)
-    words = {
-        name: union_categoricals([frame[name] for frame in full], sort_categories=True)
-        for name in full[0].columns
-        if isinstance(full[0][name].dtype, pd.CategoricalDtype)
-    }
-    plain = pd.concat([frame.drop(columns=list(words)) for frame in full], ignore_index=True)
+    coded = [
+        name for name in full[0].columns if all(isinstance(frame[name].dtype, pd.CategoricalDtype) for frame in full)
+    ]
+    words = {name: union_categoricals([frame[name] for frame in full], sort_categories=True) for name in coded}
+    plain = pd.concat([_plain(frame.drop(columns=coded)) for frame in full], ignore_index=True)
     return plain.assign(**words)[list(full[0].columns)]
 
 
@@ -333,7 +335,7 @@ def _table(parts: list[Columns], columns: Sequence[str], ids: Texts, keys: Seque
     cells: dict[str, Any] = {"site_id": pd.array(ids, dtype="str").take(row)}
     for name in columns[1:]:
         column = np.concatenate([part[name] for part in parts])[order]
-        cells[name] = pd.Categorical(column) if name in WORDS else column
+        cells[name] = pd.Categorical(column) if name in WORDS and len(row) >= CODED_ROWS else column
     table = pd.DataFrame(cells)
     again = np.all([np.diff(key) == 0 for key in (row, *codes)], axis=0)
     return _merged(table, np.append(again, False) | np.insert(again, 0, False), keys) if again.any() else table
@@ -345,8 +347,9 @@ def _merged(table: pd.DataFrame, many: Bools, keys: Sequence[str]) -> pd.DataFra
     how = {column: "first" for column in table.columns if column not in (*key, "rules")}
     merged = table[many].groupby(key, sort=False, observed=True).agg({**how, "rules": _union_of_lists}).reset_index()
     out = pd.concat([table[~many], merged[table.columns]], ignore_index=True)
-    words = {column: pd.Categorical(out[column].astype(object)) for column in out.columns if column in WORDS}
-    return out.assign(**words).sort_values(key, kind="stable", ignore_index=True)
+    coded = [name for name in out.columns if name in WORDS and len(out) >= CODED_ROWS]
+    words = {name: pd.Categorical(out[name].astype(object)) for name in coded}
+    return _plain(out).assign(**words)[list(out.columns)].sort_values(key, kind="stable", ignore_index=True)
 
 
 def _union_of_lists(cells: pd.Series) -> str:

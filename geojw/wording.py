@@ -13,6 +13,9 @@ Texts = NDArray[np.object_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+FEW = 32
+"""So few rows are made one by one."""
+
 PLAIN_FROM = 100.0
 """Figures from here on are written without decimals."""
 
@@ -130,12 +133,13 @@ def by_kind(build: Callable[..., str], *columns: Texts) -> Texts:
     >>> by_kind(lambda a: a.upper(), np.array(["x", "y", "x"], dtype=object)).tolist()
     ['X', 'Y', 'X']
     """
-    if not len(columns[0]):
-        return np.zeros(0, dtype=object)
+    n = len(columns[0])
+    if n <= FEW:  # finding what they have in common would take longer
+        return np.array([*(build(*cells) for cells in zip(*columns, strict=True)), None], dtype=object)[:n]
     code = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
         one, cells = pd.factorize(column, use_na_sentinel=False)
         code = code * len(cells) + one
-    kinds, first, place = np.unique(code, return_index=True, return_inverse=True)
+    _, first, place = np.unique(code, return_index=True, return_inverse=True)
     texts = np.array([build(*(column[at] for column in columns)) for at in first], dtype=object)
-    return texts[place] if len(kinds) else np.zeros(0, dtype=object)
+    return np.asarray(texts[place], dtype=object)
