@@ -974,7 +974,7 @@ def test_interrupt_of_a_process(minizone: Path, tmp_path: Path) -> None:
     with subprocess.Popen(
         [*PROGRAM, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, cwd=tmp_path
     ) as running:
-        for _ in range(300):
+        for _ in range(1_200):
             if list(tmp_path.glob(".out.partial-*")) or running.poll() is not None:
                 break
             time.sleep(0.05)
