@@ -196,6 +196,7 @@ class SiteFile:
         frame["_source"], frame["_row"], frame["_reason"] = self.path.name, rows + 1, reasons
         if self.place.move is not None:
             frame[ADDED_ACCURACY] = added
+        self.delivered.forget()
         return frame
 
 
