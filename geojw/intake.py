@@ -179,7 +179,7 @@ class SiteFile:
         """Give some rows as they are, with their ids, source, row, and the reason why they are useless."""
         table = self.delivered.table
         whole = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all())
-        part = table.slice(int(rows[0]), len(rows)) if whole else table.take(pa.array(rows, pa.int64()))
+        part = table.slice(int(rows[0]), len(rows)) if whole else _taken(table, rows)
         wkb = part[GEOMETRY].to_numpy(zero_copy_only=False)
         with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found and refused
             shapes = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)
@@ -198,6 +198,17 @@ class SiteFile:
             frame[ADDED_ACCURACY] = added
         self.delivered.forget()
         return frame
+
+
+def _taken(table: pa.Table, rows: Ints) -> pa.Table:
+    """Take sorted rows, piece by piece: the table's own `take` would first copy all of it."""
+    parts, start = [], 0
+    for batch in table.to_batches():
+        own = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
+        if len(own):
+            parts.append(batch.take(pa.array(own, pa.int64())))
+        start += batch.num_rows
+    return pa.Table.from_batches(parts, schema=table.schema)
 
 
 def stated_crs(delivered: Delivered, xy: Floats, where: str) -> Stated | None:
