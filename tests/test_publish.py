@@ -17,7 +17,7 @@ import shapely
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_maps import data_of, shape_of, sites_of
+from test_maps import data_of, shape_of, site_shapes
 
 from geojw.cli import main
 from geojw.editions import AUDIENCES, GRADES, Asked, Edition
@@ -115,9 +115,8 @@ def test_the_page_does_not_depend_on_what_its_audience_may_not_see(tmp_path: Pat
 def test_no_vertex_of_a_restricted_layer_survives_and_all_lie_on_the_grid(planted: tuple[Zone, str], page: str) -> None:
     zone, audience = planted
     data = data_of(page)
-    shapes = [f["geometry"] for layer in data["layers"] for f in layer["features"]]
-    shapes += [site["geometry"] for site in sites_of(data)]
-    drawn = shapely.get_coordinates([shape_of(data, shape) for shape in shapes])
+    shapes = [shape_of(data, f["geometry"]) for layer in data["layers"] for f in layer["features"]]
+    drawn = shapely.get_coordinates(shapes + site_shapes(data))
     step = GRADES[audience].step
     assert data["packing"]["decimals"] == GRADES[audience].decimals
     assert np.abs(drawn / step - np.rint(drawn / step)).max() < 1e-5

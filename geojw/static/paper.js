@@ -44,7 +44,7 @@ function write(pen, text, x, y, { size = 12, weight = 400, colour = "#111", alig
   pen.font = `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
   pen.textAlign = align;
   pen.textBaseline = "middle";
-  let shownText = text;
+  let shownText = most ? text.slice(0, most) : text;   // no letter is narrower than a pixel; a name may have thousands
   while (most && shownText.length > 1 && pen.measureText(shownText).width > most) shownText = `${shownText.slice(0, -2)}…`;
   if (halo) { pen.lineWidth = 3; pen.strokeStyle = "#fff"; pen.setLineDash([]); pen.strokeText(shownText, x, y); }
   pen.fillStyle = colour;
@@ -60,10 +60,10 @@ function pictureMap(pen, size, on) {
   const zones = on.filter(({ layer }) => layer.zone);
   for (const { layer } of on) {
     if (layer.zone) continue;
-    const look = { color: layer.paint.colour, weight: layer.paint.weight, fill: layer.paint.colour, opacity: layer.paint.opacity, dot: layer.paint.colour, dash: layer.paint.dash?.split(/[ ,]+/).map(Number) };
-    if (layer.paint.hatch) { look.fill = hatch(pen, layer.paint.colour); look.opacity = 1; }
+    const look = lookOf(layer.paint);
     const loose = { ...look, opacity: 0.06, dash: [3, 5] };   // somewhere in it
-    layer.features.forEach(({ shape, adrift }) => stroke(pen, item(shape), adrift ? loose : look, place));
+    paintAll(pen, layer.features.filter(({ adrift }) => !adrift).map(({ shape }) => item(shape)), look, place);
+    layer.features.filter(({ adrift }) => adrift).forEach(({ shape }) => stroke(pen, item(shape), loose, place));
   }
   for (const { layer } of zones) {
     const outline = layer.features.map(({ shape }) => item(shape));
@@ -93,10 +93,11 @@ function pictureMap(pen, size, on) {
   });
   if (data.mark) pictureMark(pen, size);
 }
-function hatch(pen, colour) {
+function hatch(pen, { colour, opacity }) {   // 8 divides the side of a tile, so that lines run on
   const tile = node("canvas", { width: 8 * PIXELS, height: 8 * PIXELS }), ink = tile.getContext("2d");
   ink.scale(PIXELS, PIXELS);
   ink.strokeStyle = colour;
+  ink.globalAlpha = Math.min(1, 0.4 + opacity);
   ink.lineWidth = 1.2;
   ink.beginPath();
   for (const shift of [-8, 0, 8]) { ink.moveTo(shift, 8); ink.lineTo(shift + 8, 0); }
@@ -127,7 +128,10 @@ function pictureMark(pen, size) {
   pen.save();
   pen.rotate(-Math.PI / 8);
   pen.globalAlpha = 0.3;
-  for (let x = -size.y; x < size.x + size.y; x += 440) for (let y = -100; y < size.y + size.x; y += 170) write(pen, data.mark, x + (y % 340 ? 200 : 0), y, { size: 24, weight: 700, colour: "#8a1c1c" });
+  const look = { size: 24, weight: 700, colour: "#8a1c1c" }, along = write(pen, data.mark, 0, -2 * size.x, look) + 60;
+  for (let y = -100, row = 0; y < size.y + size.x; y += 170, row++) {
+    for (let x = -size.y - (row % 2) * along / 2; x < size.x + size.y; x += along) write(pen, data.mark, x, y, look);
+  }
   pen.restore();
 }
 function pictureFrame(pen, size, on, shown, width, height) {
@@ -147,7 +151,7 @@ function pictureFrame(pen, size, on, shown, width, height) {
     pen.setLineDash(paint.dash?.split(/[ ,]+/).map(Number) ?? []);
     pen.lineWidth = Math.min(2, paint.weight);
     pen.strokeStyle = paint.colour;
-    pen.fillStyle = paint.hatch ? hatch(pen, paint.colour) : paint.colour;
+    pen.fillStyle = paint.hatch ? hatch(pen, paint) : paint.colour;
     pen.globalAlpha = paint.hatch ? 1 : paint.opacity;
     if (layer.kind === "point") { pen.globalAlpha = 1; pen.beginPath(); pen.arc(left + 12, y, 4, 0, 7); pen.fill(); } else { if (!layer.zone) pen.fillRect(left, y - 6, 24, 12); pen.globalAlpha = 1; pen.strokeRect(left, y - 6, 24, 12); }
     pen.globalAlpha = 1;
@@ -166,7 +170,7 @@ function pictureFrame(pen, size, on, shown, width, height) {
   write(pen, length(metres.m), 16 + bar, foot - 3);
   write(pen, `▲ ${say("north_letter")}`, 120 + bar, foot - 3, { weight: 700 });
   write(pen, data.review ? say("review", { number: data.review }) : data.mark ?? say("not_reviewed"), 10, foot + 16, { size: 12, weight: 700, colour: data.review ? "#111" : "#8a1c1c" });
-  write(pen, [...data.facts.slice(0, 1).map((pair) => pair.join(" ")), data.notices.at(0) ?? "", say("not_legal")].join(" · "), 10, foot + 34, { size: 10, colour: "#444", most: width - 20 });
+  write(pen, [...(basesOn.size ? [say("base_not_saved")] : []), ...data.facts.slice(0, 1).map((pair) => pair.join(" ")), data.notices.at(0) ?? "", say("not_legal")].join(" · "), 10, foot + 34, { size: 10, colour: "#444", most: width - 20 });
 }
 function scaleLength() {
   const y = map.getSize().y / 2, most = geodesic_m(lonlatAt(0, y), lonlatAt(130, y));
