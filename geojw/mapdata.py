@@ -104,6 +104,10 @@ class MapLayer:
         Ids of features that are somewhere in their geometry.
     coverage
         Where the page may say that there is nothing.
+    release
+        Who let this audience see it, and when.
+    names_en
+        English names by label; where there is one it stands before the label.
     """
 
     id: str
@@ -124,6 +128,8 @@ class MapLayer:
     accuracy_m: float | None = None
     adrift: Collection[Hashable] = ()
     coverage: Coverage = Coverage(known=False)
+    release: str | None = None
+    names_en: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -240,7 +246,7 @@ def _layer(layer: MapLayer, geometries: Geometries, packing: Packing) -> dict[st
     rows = ((key, *map(cell, values)) for key, *values in table.itertuples(name=None))
     adrift = set(layer.adrift)
     features = [
-        {"id": shown(key) if layer.ids_shown else None, "label": cell(name) or shown(key), "values": values}
+        {"id": shown(key) if layer.ids_shown else None, "label": _label(name, key, layer.names_en), "values": values}
         | {"geometry": shape} | ({"adrift": True} if key in adrift else {})
         for (key, *values), name, shape in zip(rows, names, packing.packed(geometries), strict=True)
         if shape is not None
@@ -251,6 +257,7 @@ def _layer(layer: MapLayer, geometries: Geometries, packing: Packing) -> dict[st
         "status": layer.status,
         "source": shown(layer.source),
         "note": None if layer.note is None else shown(layer.note),
+        "release": None if layer.release is None else shown(layer.release),
         "group": layer.group,
         "shown": layer.shown,
         "kind": layer.kind,
@@ -266,6 +273,13 @@ def _layer(layer: MapLayer, geometries: Geometries, packing: Packing) -> dict[st
         "accuracy_m": layer.accuracy_m,
         "coverage": {"layer": layer.coverage.layer, "beyond_m": layer.coverage.beyond_m, "known": layer.coverage.known},
     }
+
+
+def _label(name: object, key: object, names_en: Mapping[str, str]) -> Cell:
+    """Name a feature: by its label, after its English name where there is one; else by its id."""
+    label = cell(name)
+    english = names_en.get(str(label))
+    return f"{shown(english)} {label}" if english else label or shown(key)
 
 
 def packed_rules(rules: Sequence[MapRule], layers: Sequence[MapLayer]) -> list[dict[str, Any]]:

@@ -22,7 +22,8 @@ const SIDE = 250, HEAD = 34, FOOT = 58, LINE = 17;
 function picture() {
   const size = map.getSize(), on = layers.filter((drawn) => drawn.on);
   const shown = data.verdicts.filter((verdict) => placed.some((site) => site.verdict === verdict && shownOnMap(site)));
-  const rowsHigh = 40 + LINE * (shown.length + 2 * on.length + 4);
+  const entries = [...on].reverse().map(entryOf);
+  const rowsHigh = 40 + (LINE + 4) * shown.length + entries.reduce((sum, { high }) => sum + high, 0);
   const width = size.x + SIDE, height = HEAD + Math.max(size.y, rowsHigh) + FOOT;
   const canvas = node("canvas", { width: width * PIXELS, height: height * PIXELS }), pen = canvas.getContext("2d");
   pen.scale(PIXELS, PIXELS);
@@ -37,11 +38,27 @@ function picture() {
   pen.restore();
   pen.strokeStyle = "#333";
   pen.strokeRect(0.5, HEAD + 0.5, size.x - 1, size.y - 1);
-  pictureFrame(pen, size, on, shown, width, height);
+  pictureFrame(pen, size, entries, shown, width, height);
   return canvas;
 }
+const fontOf = (size, weight = 400) => `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
+const gauge = node("canvas").getContext("2d");
+function wrapped(text, size, most) {   // lines that fit, broken between words or Chinese characters
+  gauge.font = fontOf(size);
+  const lines = [""];
+  for (const piece of text.match(/[\u2e80-\uffff]|[^\s\u2e80-\uffff]+\s*|\s+/g) ?? []) {
+    const longer = lines.at(-1) + piece;
+    if (lines.at(-1) && gauge.measureText(longer.trimEnd()).width > most) lines.push(piece);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines;
+}
+function entryOf({ layer }) {   // of the legend
+  const title = wrapped(layer.title, 12, SIDE - 50), source = wrapped(`${say(`status.${layer.status}`)} · ${layer.source}`, 9, SIDE - 50);
+  return { layer, title, source, high: 6 + (LINE - 2) * title.length + (LINE - 5) * source.length };
+}
 function write(pen, text, x, y, { size = 12, weight = 400, colour = "#111", align = "left", halo = false, most } = {}) {
-  pen.font = `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
+  pen.font = fontOf(size, weight);
   pen.textAlign = align;
   pen.textBaseline = "middle";
   let shownText = most ? text.slice(0, most) : text;   // no letter is narrower than a pixel; a name may have thousands
@@ -134,7 +151,7 @@ function pictureMark(pen, size) {
   }
   pen.restore();
 }
-function pictureFrame(pen, size, on, shown, width, height) {
+function pictureFrame(pen, size, entries, shown, width, height) {
   write(pen, data.title, 8, HEAD / 2, { size: 16, weight: 700, most: width - 200 });
   write(pen, say(`audience.${data.audience}`), width - 8, HEAD / 2, { size: 13, weight: 700, align: "right" });
   const left = size.x + 12;
@@ -145,8 +162,8 @@ function pictureFrame(pen, size, on, shown, width, height) {
     drawSymbol(pen, left + 8, y, verdict, 7);
     write(pen, words("verdict", verdict), left + 34, y);
   }
-  for (const { layer } of [...on].reverse()) {
-    y += LINE + 2;
+  y += LINE + 8;
+  for (const { layer, title, source, high } of entries) {
     const { paint } = layer;
     pen.setLineDash(paint.dash?.split(/[ ,]+/).map(Number) ?? []);
     pen.lineWidth = Math.min(2, paint.weight);
@@ -155,9 +172,9 @@ function pictureFrame(pen, size, on, shown, width, height) {
     pen.globalAlpha = paint.hatch ? 1 : paint.opacity;
     if (layer.kind === "point") { pen.globalAlpha = 1; pen.beginPath(); pen.arc(left + 12, y, 4, 0, 7); pen.fill(); } else { if (!layer.zone) pen.fillRect(left, y - 6, 24, 12); pen.globalAlpha = 1; pen.strokeRect(left, y - 6, 24, 12); }
     pen.globalAlpha = 1;
-    write(pen, layer.title, left + 34, y, { most: SIDE - 50 });
-    y += LINE - 3;
-    write(pen, `${say(`status.${layer.status}`)} · ${layer.source}`, left + 34, y, { size: 9, colour: "#555", most: SIDE - 50 });
+    title.forEach((line, i) => write(pen, line, left + 34, y + (LINE - 2) * i, { most: SIDE - 46 }));
+    source.forEach((line, i) => write(pen, line, left + 34, y + (LINE - 2) * title.length + (LINE - 5) * i - 2, { size: 9, colour: "#555", most: SIDE - 46 }));
+    y += high;
   }
   const metres = scaleLength(), bar = metres.px;
   const foot = height - FOOT + 16;
