@@ -202,8 +202,8 @@ def test_full_screen_is_entered_and_left_by_keyboard(visit: Visit) -> None:
     page = visit.page
     for on in (True, False):
         press(page, "全屏")
-        page.wait_for_function(f"(document.fullscreenElement !== null) === {str(on).lower()}")
-        assert page.locator(".tool", has_text="全屏").get_attribute("aria-pressed") == str(on).lower()
+        page.wait_for_selector(f".tool[aria-pressed={str(on).lower()}]")
+        assert page.evaluate("document.fullscreenElement !== null") == on
     assert page.evaluate("(() => { const s = map_screening.getSize(), b = map_screening.getContainer();"
                          " return s.x === b.clientWidth && s.y === b.clientHeight; })()")  # fmt: skip
 
@@ -321,6 +321,22 @@ def test_all_that_is_on_the_map_is_in_lists(visit: Visit) -> None:
     page.keyboard.press("Escape")
 
 
+@pytest.mark.parametrize(("query", "kind"), [("无法判定", "undetermined"), ("syn-s15", None)])
+def test_sites_are_found_by_verdict_and_by_id(visit: Visit, query: str, kind: str | None) -> None:
+    page = visit.page
+    page.fill("#query", query)
+    page.wait_for_selector("#sites tbody tr:nth-child(30)", state="detached")
+    rows = page.locator("#sites tbody tr").all_inner_texts()
+    assert all(query in row.lower() for row in rows)
+    if kind is None:
+        assert len(rows) == 1
+    else:  # of what is undetermined the words say how strict it may be, so that it is found too
+        counted = int(page.inner_text(f".verdicts li:has([data-verdict={kind}]) .count"))
+        assert 0 < counted == page.locator(f"#sites tbody .symbol.{kind}").count() <= len(rows)
+    page.fill("#query", "")
+    page.wait_for_selector("#sites tbody tr:nth-child(30)")
+
+
 def test_a_coordinate_in_the_search_is_a_place(visit: Visit) -> None:
     page = visit.page
     page.fill("#query", "106.31, 29.52")
@@ -357,6 +373,12 @@ def test_the_page_in_parts_needs_only_its_assets(browser: Any, folder: Path) -> 
     assert whole > 250_000  # all of Leaflet and the rest in one file; here they stand beside it
     opened = Visit(browser, folder / "split/map-public.html")
     assert opened.page.locator(".leaflet-zone-pane path").count() > 0
+    opened.page.fill("#place", "106.286, 29.607")
+    press(opened.page, "查核", "#check")
+    assert re.search(r"自然保护区（演示）\s+触及", opened.page.inner_text("#check-answer"))
+    with opened.page.expect_download() as saved:
+        press(opened.page, "存图")
+    assert Path(saved.value.path()).read_bytes()[:4] == b"\x89PNG"
     opened.close()
 
 
@@ -548,6 +570,25 @@ def test_a_name_of_ten_thousand_letters_breaks_nothing(browser: Any, tmp_path: P
     assert len(rows) == len(sites) + 1
     assert len(rows[1][1]) == 10_000
     opened.close()
+
+
+def test_the_most_sites_that_a_page_may_have_fit_into_it() -> None:
+    """Eight-cornered sites with two findings each: what one weighs, times the most, is well below the limit."""
+    weights = {}
+    for count in (mapsites.MANY + 1, 2 * mapsites.MANY + 1):
+        sites, findings = many_sites(count)
+        rng = np.random.default_rng(2)
+        angle = np.sort(rng.uniform(0, 2 * np.pi, (count, 8)), axis=1)
+        reach = rng.uniform(25, 60, (count, 8)) / 1e5
+        centres = shapely.get_coordinates(shapely.centroid(sites.geometry.to_numpy()))
+        corners = centres[:, None, :] + np.stack([np.cos(angle), np.sin(angle)], axis=2) * reach[:, :, None]
+        sites = sites.set_geometry(shapely.polygons(corners), crs=sites.crs)
+        sites["name"] = [f"演示项目{i}" for i in range(count)]
+        text = draw(sites=sites, findings=findings, face=maps.Face(rules=RULES))
+        weights[count] = len(text.encode())
+    (few, light_page), (many, heavy_page) = weights.items()
+    each = (heavy_page - light_page) / (many - few)
+    assert light_page + each * (mapsites.MOST_SITES - few) < 0.8 * maps.PAGE_LIMIT
 
 
 def test_more_than_a_page_holds_stops_the_build_and_says_what_to_do() -> None:

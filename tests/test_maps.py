@@ -23,6 +23,8 @@ import pytest
 import shapely
 from branca.element import JavascriptLink
 from browsing import Visit, violations
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geojw import mapdata, maps, mapsites, packing
 from geojw.errors import CRSError, OutputError
@@ -411,6 +413,32 @@ def test_coordinates_are_rounded_and_polygons_stay_valid() -> None:
     shape = shape_of({"packing": {"decimals": 6, "west": 106_300_000, "south": 29_500_000}}, drawn[0])
     assert shapely.is_valid(shape)
     assert shapely.symmetric_difference(shape, shapely.set_precision(ragged, 1e-6)).area < 1e-15
+
+
+@given(st.lists(st.lists(st.integers(-(2**31) + 1, 2**31 - 1) | st.integers(-40, 40))))
+def test_numbers_are_written_and_read_again(lists: list[list[int]]) -> None:
+    flat = np.array([number for numbers in lists for number in numbers], dtype=np.int64)
+    texts = packing.texts_of_numbers(flat, np.array([len(numbers) for numbers in lists], dtype=np.int64))
+    assert [numbers_of(text) for text in texts] == lists
+
+
+def test_parts_and_rings_keep_their_places_and_shells_run_anticlockwise() -> None:
+    """Two parts, the one with two holes, wound the wrong way: written part by part, ring by ring, from its own spot."""
+    holes = [shapely.box(x, 1, x + 1, 2) for x in (1, 3)]
+    holed = shapely.Polygon(shapely.box(0, 0, 5, 3).exterior.coords[::-1], [hole.exterior.coords for hole in holes])
+    shape = shapely.MultiPolygon([shapely.box(7, 0, 8, 1), holed])
+    line = shapely.MultiLineString([[(0, 0), (2, 1)], [(5, 5), (4, 4), (4, 3)]])
+    grid = packing.Packing(0, 0, 0)
+    texts = grid.packed(np.array([shape, line, None], dtype=object), np.array([[7, 1], [0, 0], [9, 9]]))
+    assert texts[2] is None
+    parts = [[numbers_of(ring) for ring in part.split(",")] for part in texts[0][1:].split(";")]
+    assert sorted(len(part) for part in parts) == [1, 3]
+    data = {"packing": {"decimals": 0, "west": 0, "south": 0}}
+    assert shape_of(data, texts[0], (7, 1)).equals(shape)
+    assert shape_of(data, texts[1]).equals(line)
+    for part in texts[0][1:].split(";"):
+        turns = [shapely.LinearRing(unpacked(data, ring, (7, 1))).is_ccw for ring in part.split(",")]
+        assert turns == [True] + [False] * (len(turns) - 1)
 
 
 def test_a_heavy_layer_is_simplified_and_the_page_says_so(page: str) -> None:
