@@ -199,6 +199,7 @@ class OnLayer:
         self.shapes = batch.shapes
         self.slivers = Slivers(batch.shapes, batch.pack.zone)
         self._answers: dict[str, Answer] = {}
+        self._near: dict[Selection, nearness.Nearest] = {}
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -381,12 +382,17 @@ class OnLayer:
             raise BeyondError
         return found
 
+    def _nearest_of_all(self, selection: Selection) -> nearness.Nearest:
+        """Find the nearest features of every site, once."""
+        if selection not in self._near:
+            self._near[selection] = self._nearest(selection, np.arange(len(self.shapes)))
+        return self._near[selection]
+
     def _distance(self, rule: Rule, kept: Kept) -> Answer:
         test, n = rule.test, len(self.shapes)
-        rows = np.arange(n)
         sure_ones, maybe_ones = kept.certain & ~self.data.adrift, kept.possible
-        near = self._nearest(self.data.index.select(maybe_ones), rows)
-        sure = near if np.array_equal(sure_ones, maybe_ones) else self._nearest(self.data.index.select(sure_ones), rows)
+        near = self._nearest_of_all(self.data.index.select(maybe_ones))
+        sure = self._nearest_of_all(self.data.index.select(sure_ones))
         low, feature = sure.distance_m.copy(), sure.feature.copy()
         for one in np.flatnonzero(kept.certain & self.data.adrift):
             far = self._farthest(int(one), np.full(n, test.value))
@@ -410,20 +416,15 @@ class OnLayer:
 
     def _firm_distance(self, test: Test, kept: Kept, found: Bools) -> Bools:
         """Whether the find or its absence survives the accuracy of every feature and of the site."""
-        rows = np.arange(len(self.shapes))
-        most, least = np.full(len(rows), np.inf), np.full(len(rows), np.inf)
+        n = len(self.shapes)
+        most, least = np.full(n, np.inf), np.full(n, np.inf)
         accuracy, site, adrift = self.data.accuracy_m, self.batch.accuracy_m, self.data.adrift
         for u in np.unique(accuracy[kept.possible & ~np.isnan(accuracy)]):
             same = accuracy == u
-            maybe = self._nearest(self.data.index.select(kept.possible & same), rows).distance_m
-            least = np.minimum(least, maybe - u)
+            least = np.minimum(least, self._nearest_of_all(self.data.index.select(kept.possible & same)).distance_m - u)
             surely = kept.certain & ~adrift & same
             if surely.any():
-                alike = np.array_equal(surely, kept.possible & same)
-                most = np.minimum(
-                    most,
-                    (maybe if alike else self._nearest(self.data.index.select(surely), rows).distance_m) + u,
-                )
+                most = np.minimum(most, self._nearest_of_all(self.data.index.select(surely)).distance_m + u)
             for feature in np.flatnonzero(kept.certain & adrift & same):
                 most = np.minimum(most, self._farthest(int(feature), test.value - u - np.nan_to_num(site)) + u)
         near: Callable[[Floats], Any] = test.holds if test.is_presence else lambda d: ~test.holds(d)

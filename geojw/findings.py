@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from geojw.access_list import (
     EFFECTS,
@@ -342,7 +343,7 @@ def _words(cell: str) -> list[str]:
 def _rounded(value: Floats, kind: Texts) -> Floats:
     """Round figures to the digits that their measure or unit is written with."""
     out = value.copy()
-    for one in np.unique(kind.astype(str)):
+    for one in pd.unique(kind):
         rows = kind == one
         out[rows] = np.round(value[rows], DECIMALS.get(str(one), 3))
     return out + 0.0  # no minus before a nought

@@ -16,6 +16,8 @@ import shapely
 
 from geojw.geodesy import Floats, Geometries
 from geojw.index import (
+    AGREES_M2,
+    AGREES_SHARE,
     AREA,
     LINE,
     POINT,
@@ -218,12 +220,16 @@ def shared_shapes(shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex
         A geometry a pair.
     """
     out = np.full(len(shapes), None, dtype=object)
+    whole = (shapes.dimension == AREA) & (np.abs(size - shapes.size) <= AGREES_M2 + AGREES_SHARE * shapes.size)
+    out[whole] = shapes.geometries[whole]
     if shapes.many:
         from geojw.outlines import traced  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
-        for part in shapes.parts():
+        rows = np.flatnonzero(~whole)
+        for part in shapes.take(rows).parts():
             if part.dimension == AREA:
-                out[part.rows], _ = traced(part, feature[part.rows], size[part.rows], layer.grid, workers)
+                some = rows[part.rows]
+                out[some] = traced(part, feature[some], size[some], layer.grid, workers)
     rows = np.flatnonzero(shapely.is_missing(out))
     out[rows] = _intersected_shapes(shapes.geometries[rows], feature[rows], layer, workers)
     return out

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
@@ -326,7 +327,7 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
         sites = next(batches, None)
         return None if sites is None else place(sites, zone.analysis, zone.pack.site_columns)
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+    with _settled(), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         ahead, behind = reader.submit(read), writer.submit(lambda: None)
         while (placed := ahead.result()) is not None:
             ahead = reader.submit(read)
@@ -342,6 +343,16 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
             summary.add(tally)
             yield part
         behind.result()
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """Let the collector of garbage pass over what is loaded now, which stays: else every batch waits for that."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _page(parts: list[Screening], summary: Summary) -> str:
