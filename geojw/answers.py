@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 import shapely
 
 from geojw import nearness, overlay
-from geojw.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_features, texts
+from geojw.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_features, match_sites, texts
 from geojw.catalogue import Layer
 from geojw.coverage import Coverage
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
@@ -111,6 +111,8 @@ class Batch:
         Threads.
     uncovered
         What of the sites lies outside the coverages measured so far, filled by those who measure.
+    asked
+        What the attributes said to those who asked so far.
     """
 
     ids: Texts
@@ -122,6 +124,14 @@ class Batch:
     lang: str
     workers: int
     uncovered: dict[int, Floats] = field(default_factory=dict)
+    asked: dict[str, tuple[Three, Texts]] = field(default_factory=dict)
+
+    def matched(self, wanted: Mapping[str, tuple[str | bool, ...]]) -> tuple[Three, Texts]:
+        """Ask the sites for every key of an `applies` or `unless`, as `match_sites`; many rules ask the same."""
+        key = repr(sorted(wanted.items()))
+        if key not in self.asked:
+            self.asked[key] = match_sites(self.attributes, wanted, self.pack.zone.attributes)
+        return self.asked[key]
 
 
 @dataclass(frozen=True, eq=False)

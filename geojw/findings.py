@@ -16,7 +16,6 @@ from geojw.access_list import (
     UNKNOWN,
     Rule,
     Three,
-    match_sites,
     text_of,
 )  # fmt: skip
 from geojw.answers import Answer, Batch, LayerData, OnLayer, natural_measures
@@ -92,7 +91,7 @@ class LayerFindings:
         Columns
             `FINDINGS`, a row for each site that the rule governs, and ``row``, the site's position in the batch.
         """
-        applies, asked = match_sites(self.batch.attributes, rule.applies, self.batch.pack.zone.attributes)
+        applies, asked = self.batch.matched(rule.applies)
         rows = np.flatnonzero(applies != FALSE)
         if not rows.size:  # nobody is governed, so nothing is measured
             return {"row": rows} | {name: np.zeros(0, dtype=float if name in NUMBERS else object) for name in FINDINGS}
@@ -132,7 +131,7 @@ class LayerFindings:
     def _exception(self, rule: Rule) -> tuple[Three, Texts]:
         """Whether the exception is shown, and by what it would be."""
         if rule.unless:
-            return match_sites(self.batch.attributes, rule.unless, self.batch.pack.zone.attributes)
+            return self.batch.matched(rule.unless)
         n = len(self.batch.ids)
         return np.full(n, FALSE, dtype=np.int8), np.full(n, "", dtype=object)
 
@@ -163,7 +162,7 @@ class LayerFindings:
         missing = np.full(n, "", dtype=object)
         stricter = np.zeros(n, dtype=np.int64)
         for proof in rule.proofs:
-            shown, _ = match_sites(self.batch.attributes, {proof.key: (True,)}, self.batch.pack.zone.attributes)
+            shown, _ = self.batch.matched({proof.key: (True,)})
             stricter = np.where(shown == FALSE, np.maximum(stricter, EFFECTS.index(proof.if_false)), stricter)
             open_ = shown == UNKNOWN
             missing[open_] = by_kind(lambda old, key=proof.key: f"{old};{key}" if old else key, missing[open_])

@@ -323,9 +323,8 @@ class SiteFiles:
                 continue
             rows = np.sort(self._order[start : start + size])
             frame = self._read(rows)
-            twice = self._twice[rows]
-            rejected = _rejected(frame[twice], ["site_id_twice"] * int(twice.sum()))
-            yield Sites(frame[~twice].sort_index(), rejected)
+            kept, rejected = _parted(frame, np.where(self._twice[rows], "site_id_twice", "").astype(object))
+            yield Sites(kept.sort_index(), rejected)
 
     def _read(self, rows: Ints) -> gpd.GeoDataFrame:
         parts = []
@@ -378,8 +377,16 @@ def sites_of(frame: gpd.GeoDataFrame) -> Sites:
     out = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame.copy()
     out["_source"], out["_row"] = "frame", np.arange(1, len(frame) + 1)
     out.index = pd.Index([text_of(v) or f"frame-{n}" for n, v in enumerate(ids, 1)], name="site_id", dtype=object)
-    twice = out.index.duplicated(keep=False)
-    return Sites(out[~twice].sort_index(), _rejected(out[twice], ["site_id_twice"] * int(twice.sum())))
+    kept, rejected = _parted(out, np.where(out.index.duplicated(keep=False), "site_id_twice", "").astype(object))
+    return Sites(kept.sort_index() if not kept.index.is_monotonic_increasing else kept, rejected)
+
+
+def _parted(frame: gpd.GeoDataFrame, reasons: np.ndarray[Any, Any]) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
+    """Part rows with a reason against them from the others."""
+    refused = reasons != ""
+    if not refused.any():  # a copy of every column for nothing
+        return frame, pd.DataFrame(columns=list(REJECTED), dtype=object)
+    return frame[~refused], _rejected(frame[refused], list(reasons[refused]))
 
 
 def _rejected(rows: pd.DataFrame, keys: Sequence[str | Fault]) -> pd.DataFrame:
@@ -432,12 +439,13 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
         )
         for r in np.flatnonzero(bad.invalid & ~refused)
     )
-    kept = frame[~refused].drop(columns=[name for name in OWN if name in frame.columns])
-    placed = kept.set_geometry(gpd.GeoSeries(shapes[~refused], index=kept.index, crs=analysis.crs))
-    rejected = pd.concat([sites.rejected, _rejected(frame[refused], list(reasons[refused]))], ignore_index=True)
-    return Sites(
-        placed, rejected.sort_values(["source", "row"], ignore_index=True), (*sites.remarks, *renamed, *remarks)
-    )
+    kept, rejected = _parted(frame, reasons)
+    columns = [name for name in kept.columns if name not in (*OWN, kept.geometry.name)]
+    placed = gpd.GeoDataFrame(pd.DataFrame(kept)[columns], geometry=shapes[~refused], crs=analysis.crs)
+    if len(sites.rejected) or len(rejected):
+        rejected = pd.concat([sites.rejected, rejected], ignore_index=True)
+        rejected = rejected.sort_values(["source", "row"], ignore_index=True)
+    return Sites(placed, rejected, (*sites.remarks, *renamed, *remarks))
 
 
 def _refusals(raw: Geometries, shapes: Geometries) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Protocol
 
 import geopandas as gpd
 import numpy as np
@@ -167,7 +167,7 @@ def screen(
         raise CRSError([Fault("sites_crs", "sites", {"crs": sites.crs, "wanted": source.analysis.crs.name})])
     if not sites.index.is_unique:
         raise CRSError([Fault("sites_index", "sites")])
-    sites = sites.sort_index()
+    sites = sites if sites.index.is_monotonic_increasing else sites.sort_index()
     many = len(sites) >= MANY if many is None else many
     parts = [
         _screen_batch(sites.iloc[start : start + batch], source, on, lang, workers or default_workers(), many=many)
@@ -212,7 +212,7 @@ def _screen_batch(
     sites: gpd.GeoDataFrame, source: Source, day: date, lang: str, workers: int, *, many: bool
 ) -> Screening:
     """Put some sites to all rules in force."""
-    attributes = pd.DataFrame(sites.drop(columns=sites.geometry.name))
+    attributes = pd.DataFrame(sites)[[name for name in sites.columns if name != sites.geometry.name]]
     batch = Batch(
         ids=np.asarray(sites.index, dtype=object),
         shapes=Shapes.of(np.asarray(sites.geometry.values, dtype=object), many=many),
@@ -332,28 +332,35 @@ def _table(parts: list[Columns], columns: Sequence[str], ids: Texts, keys: Seque
     codes = [pd.factorize(np.concatenate([part[key] for part in parts]), sort=True)[0] for key in keys]
     order = np.lexsort((*reversed(codes), row))
     row, codes = row[order], [code[order] for code in codes]
-    cells: dict[str, Any] = {"site_id": pd.array(ids, dtype="str").take(row)}
-    for name in columns[1:]:
-        column = np.concatenate([part[name] for part in parts])[order]
-        cells[name] = pd.Categorical(column) if name in WORDS and len(row) >= CODED_ROWS else column
-    table = pd.DataFrame(cells)
+    cells = {name: np.concatenate([part[name] for part in parts])[order] for name in columns[1:]}
     again = np.all([np.diff(key) == 0 for key in (row, *codes)], axis=0)
-    return _merged(table, np.append(again, False) | np.insert(again, 0, False), keys) if again.any() else table
+    if again.any():
+        begin = np.flatnonzero(np.insert(~again, 0, True))
+        row, cells = row[begin], dict(_merged(cells, begin))
+    coded = len(row) >= CODED_ROWS
+    words = {name: pd.Categorical(cells[name]) if coded and name in WORDS else cells[name] for name in columns[1:]}
+    return pd.DataFrame({"site_id": pd.array(ids, dtype="str").take(row), **words})
 
 
-def _merged(table: pd.DataFrame, many: Bools, keys: Sequence[str]) -> pd.DataFrame:
-    """Make one row of a feature that both overlaps a site and is the nearest of a distance rule."""
-    key = ["site_id", *keys]
-    how = {column: "first" for column in table.columns if column not in (*key, "rules")}
-    merged = table[many].groupby(key, sort=False, observed=True).agg({**how, "rules": _union_of_lists}).reset_index()
-    out = pd.concat([table[~many], merged[table.columns]], ignore_index=True)
-    coded = [name for name in out.columns if name in WORDS and len(out) >= CODED_ROWS]
-    words = {name: pd.Categorical(out[name].astype(object)) for name in coded}
-    return _plain(out).assign(**words)[list(out.columns)].sort_values(key, kind="stable", ignore_index=True)
+def _merged(cells: Columns, begin: Ints) -> Columns:
+    """Make one row of a feature that both overlaps a site and is the nearest of a distance rule, or of several."""
+    out = {name: column[begin] for name, column in cells.items()}
+    count = np.diff(np.append(begin, len(cells["rules"])))
+    step, more = 1, np.flatnonzero(count > 1)
+    while more.size:
+        for name, column in cells.items():
+            old, new = out[name][more], column[begin[more] + step]
+            if name == "rules":
+                out[name][more] = by_kind(_both_lists, old, new)
+            elif column.dtype.kind == "f":
+                out[name][more] = np.where(np.isnan(old), new, old)
+        step += 1
+        more = more[count[more] > step]
+    return out
 
 
-def _union_of_lists(cells: pd.Series) -> str:
-    return ";".join(sorted({item for cell in cells for item in cell.split(";") if item}))
+def _both_lists(one: str, other: str) -> str:
+    return ";".join(sorted({item for item in (*one.split(";"), *other.split(";")) if item}))
 
 
 # ---------------------------------------------------------------------------------------------- verdicts
