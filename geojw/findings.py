@@ -49,8 +49,11 @@ DECIMALS = {"overlap_m2": 4, "m2": 4, "overlap_share": 9, "cover_share": 9, "sha
 WINDS = ("n", "ne", "e", "se", "s", "sw", "w", "nw", "any")
 """Directions from the north by eighths, and none."""
 
-Columns = Mapping[str, np.ndarray[Any, Any]]
-"""The columns of a table to be: one frame is made of a whole batch, for small frames cost more than their figures."""
+Cells = np.ndarray[Any, Any] | str
+"""A column, or the text that all its rows have in common."""
+
+Columns = Mapping[str, Any]
+"""The `Cells` of a table to be: one frame is made of a whole batch, for small frames cost more than their figures."""
 
 
 class LayerFindings:
@@ -89,12 +92,15 @@ class LayerFindings:
         Returns
         -------
         Columns
-            `FINDINGS`, a row for each site that the rule governs, and ``row``, the site's position in the batch.
+            `FINDINGS` but the first, a row for each site that the rule governs, and ``row``, the site's position in
+            the batch.
         """
         applies, asked = self.batch.matched(rule.applies)
         rows = np.flatnonzero(applies != FALSE)
         if not rows.size:  # nobody is governed, so nothing is measured
-            return {"row": rows} | {name: np.zeros(0, dtype=float if name in NUMBERS else object) for name in FINDINGS}
+            return {"row": rows} | {
+                name: np.zeros(0, dtype=float if name in NUMBERS else object) for name in FINDINGS[1:]
+            }
         answer = None if failed or self.on_layer is None else self.on_layer.answer(rule)
         lifted, unshown = self._exception(rule)
         outcome = self._outcome(rule, answer, applies, lifted)
@@ -102,7 +108,7 @@ class LayerFindings:
         n, lang = len(applies), self.batch.lang
         blank, nothing = np.full(n, "", dtype=object), np.full(n, np.nan)
         frame: dict[str, object] = {
-            "site_id": self.batch.ids, "rule_id": rule.id, "layer": self.name, "outcome": outcome, "effect": effect,
+            "rule_id": rule.id, "layer": self.name, "outcome": outcome, "effect": effect,
             "op": rule.test.op, "limit": rule.test.value, "basis": rule.basis.text(lang),
             "says": rule.says.in_(lang),
             "remedy": self._remedies(rule, answer, outcome, asked, unshown, unproved),
@@ -124,7 +130,7 @@ class LayerFindings:
             }
             frame |= {"margin_unit": np.where(np.isnan(margin), "", answer.unit)}
             frame |= {"certainty": np.where(np.isin(outcome, ("hit", "clear")), sure, "")}
-        return {"row": rows} | {name: _column(frame[name], rows) for name in FINDINGS}
+        return {"row": rows} | {name: _column(frame[name], rows) for name in FINDINGS[1:]}
 
     # -- outcome and effect -----------------------------------------------------------------------
 
@@ -318,21 +324,21 @@ class LayerFindings:
 
     def _overlap_rows(self, site: Ints, feature: Texts, rules: Texts, figures: dict[str, Floats]) -> Columns:
         frame: dict[str, object] = {
-            "site_id": self.batch.ids[site], "layer": self.name, "feature_id": feature, "rules": rules,
+            "layer": self.name, "feature_id": feature, "rules": rules,
             "data": self.data_words(None),
         }  # fmt: skip
         for column in ("overlap_m2", "overlap_share", "distance_m", "overlap_m"):
             figure = figures.get(column, np.full(len(site), np.nan))
             frame[column] = np.round(figure, DECIMALS.get(column, 3))
         rows = np.arange(len(site))
-        return {"row": site} | {name: _column(frame[name], rows) for name in OVERLAPS}
+        return {"row": site} | {name: _column(frame[name], rows) for name in OVERLAPS[1:]}
 
 
-def _column(cells: object, rows: Ints) -> np.ndarray[Any, Any]:
-    """Take the rows of a column, or repeat what all rows have in common."""
+def _column(cells: object, rows: Ints) -> Cells:
+    """Take the rows of a column; a number that they have in common is repeated."""
     if isinstance(cells, np.ndarray):
         return cells[rows]
-    return np.full(len(rows), cells, dtype=object if isinstance(cells, str) else float)
+    return cells if isinstance(cells, str) else np.full(len(rows), cells, dtype=float)
 
 
 def _words(cell: str) -> list[str]:

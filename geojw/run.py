@@ -341,17 +341,20 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
             counted = tally.plain() if summary.in_batches else None
             behind = writer.submit(output.add, part, zone.layers_read(), only_not_clear=only, counted=counted)
             summary.add(tally)
+            gc.collect()
             yield part
         behind.result()
 
 
 @contextmanager
 def _settled() -> Iterator[None]:
-    """Let the collector of garbage pass over what is loaded now, which stays: else every batch waits for that."""
-    gc.freeze()
+    """Switch off the collector of garbage, which would look through all geometries again and again (`gc.collect`)."""
+    gc.freeze()  # what is loaded now stays
+    gc.disable()
     try:
         yield
     finally:
+        gc.enable()
         gc.unfreeze()
 
 

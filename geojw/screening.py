@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 import geopandas as gpd
 import numpy as np
@@ -19,7 +19,7 @@ from geojw.access_list import EFFECTS, Rule, listed, texts
 from geojw.answers import Batch, BeyondError, LayerData, OnLayer, site_accuracy_m
 from geojw.catalogue import Layer
 from geojw.errors import CRSError, Fault, LayerError
-from geojw.findings import FINDINGS, OVERLAPS, WORDS, Columns, LayerFindings
+from geojw.findings import FINDINGS, OVERLAPS, WORDS, Cells, Columns, LayerFindings
 from geojw.geodesy import AnalysisCRS, planar_area_m2, read_crs
 from geojw.index import AREA, LINE, Bools, Shapes, default_workers
 from geojw.pack import Pack
@@ -329,34 +329,55 @@ def _table(parts: list[Columns], columns: Sequence[str], ids: Texts, keys: Seque
     if not parts:
         return pd.DataFrame(columns=list(columns))
     row = np.concatenate([part["row"] for part in parts])
-    codes = [pd.factorize(np.concatenate([part[key] for part in parts]), sort=True)[0] for key in keys]
+    counts = [len(part["row"]) for part in parts]
+    cells = {name: _stood([part[name] for part in parts], counts, words=name in WORDS) for name in columns[1:]}
+    known = (cells[key] for key in keys)
+    codes = [cell.codes if isinstance(cell, pd.Categorical) else pd.factorize(cell, sort=True)[0] for cell in known]
     order = np.lexsort((*reversed(codes), row))
-    row, codes = row[order], [code[order] for code in codes]
-    cells = {name: np.concatenate([part[name] for part in parts])[order] for name in columns[1:]}
+    row, codes, cells = row[order], [code[order] for code in codes], {name: cell[order] for name, cell in cells.items()}
     again = np.all([np.diff(key) == 0 for key in (row, *codes)], axis=0)
     if again.any():
         begin = np.flatnonzero(np.insert(~again, 0, True))
-        row, cells = row[begin], dict(_merged(cells, begin))
-    coded = len(row) >= CODED_ROWS
-    words = {name: pd.Categorical(cells[name]) if coded and name in WORDS else cells[name] for name in columns[1:]}
-    return pd.DataFrame({"site_id": pd.array(ids, dtype="str").take(row), **words})
+        row, cells = row[begin], _merged(cells, begin)
+    if len(row) < CODED_ROWS:
+        cells = {name: np.asarray(cell) for name, cell in cells.items()}
+    return pd.DataFrame({"site_id": pd.array(ids, dtype="str").take(row), **cells})
 
 
-def _merged(cells: Columns, begin: Ints) -> Columns:
+Column = np.ndarray[Any, Any] | pd.Categorical
+
+
+def _stood(pieces: Sequence[Cells], counts: Sequence[int], *, words: bool) -> Column:
+    """Put the pieces of a column together; words that repeat are compared piece by piece, never row by row."""
+    if not words:
+        return np.concatenate([np.full(n, one) if not isinstance(one, np.ndarray) else one
+                               for one, n in zip(pieces, counts, strict=True)])  # fmt: skip
+    coded = [pd.factorize(one) if isinstance(one, np.ndarray) else (None, [one]) for one in pieces]
+    known = sorted({str(word) for _, its in coded for word in its})
+    place = {word: at for at, word in enumerate(known)}
+    codes = []
+    for (code, its), n in zip(coded, counts, strict=True):
+        mine = np.array([place[word] for word in its], dtype=np.int64)
+        codes.append(np.repeat(mine, n) if code is None else mine[code])
+    return pd.Categorical.from_codes(np.concatenate(codes), pd.Index(known, dtype=object))
+
+
+def _merged(cells: dict[str, Column], begin: Ints) -> dict[str, Column]:
     """Make one row of a feature that both overlaps a site and is the nearest of a distance rule, or of several."""
     out = {name: column[begin] for name, column in cells.items()}
-    count = np.diff(np.append(begin, len(cells["rules"])))
+    rules = np.asarray(cells["rules"])
+    joined_rules = rules[begin]
+    count = np.diff(np.append(begin, len(rules)))
     step, more = 1, np.flatnonzero(count > 1)
     while more.size:
+        joined_rules[more] = by_kind(_both_lists, joined_rules[more], rules[begin[more] + step])
         for name, column in cells.items():
-            old, new = out[name][more], column[begin[more] + step]
-            if name == "rules":
-                out[name][more] = by_kind(_both_lists, old, new)
-            elif column.dtype.kind == "f":
-                out[name][more] = np.where(np.isnan(old), new, old)
+            if column.dtype.kind == "f":
+                old = out[name][more]
+                out[name][more] = np.where(np.isnan(old), column[begin[more] + step], old)
         step += 1
         more = more[count[more] > step]
-    return out
+    return out | {"rules": pd.Categorical(joined_rules)}
 
 
 def _both_lists(one: str, other: str) -> str:
