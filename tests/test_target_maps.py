@@ -250,6 +250,20 @@ def test_pages_open_fetch_nothing_and_have_no_fault(
     opened.close()
 
 
+def test_a_page_without_an_outline_opens(browser: Any, make_pack: Any, tmp_path: Path) -> None:
+    lost = {"boundary": {"broken": "missing"}}
+    old, new = (
+        str(make_pack(name, layers={**lost, "red": {"features": red}}, targets=TARGETS[:1]).write())
+        for name, red in (("old", RED_OLD), ("new", RED_NEW))
+    )
+    for words in (["targets", "--zone", old], ["compare", old, new]):
+        out = tmp_path / words[0]
+        assert run(*words, "--lang", "en", "--out", str(out)).exit_code == 4
+        opened = Visit(browser, out / "map.html")
+        assert "boundary" in opened.page.inner_text("#panel")
+        opened.close()
+
+
 def test_a_target_is_chosen_by_its_row(browser: Any, folders: dict[str, Path]) -> None:
     opened = Visit(browser, folders["targets-en"] / "map.html")
     visit = opened.page
