@@ -197,7 +197,8 @@ class _Page:
             cells = (row["title"], value, f"{self.goal(row)}{by}", words_of(row, lang))
             rows.append(PageRow(cells, mine[:2]))
         columns = [say(f"column.{key}", lang) for key in ("target", "value", "goal", "status")]
-        notes = [say("page.choose_target", lang), say("page.whole_zone", lang), *silent(self.found.targets, lang)]
+        notes = [say(f"page.{key}", lang) for key in ("choose_target", "whole_zone") if rows]
+        notes += silent(self.found.targets, lang)
         return PageTable(say("page.targets", lang), columns, rows, notes)
 
     def absent(self) -> list[tuple[str, str, str]]:
