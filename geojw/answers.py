@@ -322,7 +322,7 @@ class OnLayer:
         firm = np.zeros(len(self.shapes), dtype=bool)
         for side, (part, selection), grown in ((found, low, False), (~found, high, True)):
             rows = np.flatnonzero(side & (verdict != UNKNOWN) & ~np.isnan(self.batch.accuracy_m))
-            accuracy = self.data.accuracy_m
+            accuracy = np.where(self.data.unplaced, 0.0, self.data.accuracy_m)  # without a shape there is no edge
             if not rows.size or np.isnan(accuracy[selection.kept]).any():
                 continue
             moved = part.copy()

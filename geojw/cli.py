@@ -48,6 +48,8 @@ _zone = click.option(
 )
 _quiet = click.option("--quiet", "-q", is_flag=True, help="只写文件，不打印 / write files, print nothing")
 
+_no_map = click.option("--no-map", is_flag=True, help="不生成 map.html / no map.html")
+
 
 def _day(_: click.Context, __: click.Parameter, value: str | None) -> date | None:
     if value is None:
@@ -141,7 +143,7 @@ def main() -> None:
     show_default=True,
     help="超过则不制图 / no map above",
 )
-@click.option("--no-map", is_flag=True, help="不生成 map.html / no map.html")
+@_no_map
 @click.option("--all-geometry", is_flag=True, help="输出全部图形 / write the geometry of clear sites too")
 @click.option("--workers", type=click.IntRange(1), help="线程数 / threads; changes no result")
 @click.option("--batch", type=click.IntRange(1), default=20_000, show_default=True, help="每批项目数 / sites at a time")
@@ -461,21 +463,23 @@ def intake(files: tuple[Path, ...], zone: str, lang: str, *, as_json: bool, writ
 @_zone
 @_on
 @_out("targets")
+@_no_map
 @_lang
 @_quiet
 @_told
-def targets(zone: str, on: date | None, out: Path, lang: str, *, quiet: bool) -> int:
+def targets(zone: str, on: date | None, out: Path, lang: str, *, quiet: bool, no_map: bool) -> int:
     """规划指标：数值、目标值、余量、结论 / where the zone stands against the plan."""
     from geojw import target_tables  # noqa: PLC0415 - a cold start loads what it needs
     from geojw.target_run import run_targets  # noqa: PLC0415
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
     console = _console(quiet=quiet)
-    summary = run_targets(open_zone(zone), day=on or today(), out=out, lang=lang)
+    summary = run_targets(open_zone(zone), day=on or today(), out=out, lang=lang, with_map=not no_map)
     _print_heading(console, summary.title, summary.notices())
     target_tables.show_targets(console, summary.evaluation.targets, lang)
-    if summary.no_chart is not None:
-        console.print(Text(_shown(summary.no_chart, LINE), "bold red"))
+    for lack in (summary.no_chart, summary.no_map):
+        if lack is not None:
+            console.print(Text(_shown(lack, LINE), "bold red"))
     console.print(Text(say("run.written", lang, out=out), "bold"))
     return LAYER_FAILED if summary.evaluation.failed else DONE
 
@@ -490,12 +494,13 @@ def targets(zone: str, on: date | None, out: Path, lang: str, *, quiet: bool) ->
 @_zone
 @_on
 @_out("comparison")
+@_no_map
 @_lang
 @_quiet
 @_told
 def compare(
     old: str, new: str, sites: Path | None, layer: str | None, zone: str, on: date | None, out: Path, lang: str,
-    *, quiet: bool,
+    *, quiet: bool, no_map: bool,
 ) -> int:  # fmt: skip
     """比较两个资料包或一个图层的两个版本 / compare two zone packs, or two versions of a layer."""
     from geojw import target_tables  # noqa: PLC0415
@@ -508,10 +513,12 @@ def compare(
         lambda: versions_of(old, new, zone, layer),
         lambda two: None if sites is None else read_sites(sites, columns=two[1].pack.zone.columns if two else {}),
     )
-    summary = run_comparison(*versions, day=on or today(), out=out, lang=lang, sites=read)
+    summary = run_comparison(*versions, day=on or today(), out=out, lang=lang, sites=read, with_map=not no_map)
     console = _console(quiet=quiet)
     _print_heading(console, summary.title, summary.notices())
     target_tables.show_comparison(console, summary.found, lang)
+    if summary.no_map is not None:
+        console.print(Text(_shown(summary.no_map, LINE), "bold red"))
     console.print(Text(say("run.written", lang, out=out), "bold"))
     if summary.found.failed:
         return LAYER_FAILED

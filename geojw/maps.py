@@ -19,8 +19,18 @@ from folium.map import CustomPane
 from jinja2 import Environment, StrictUndefined
 
 from geojw.errors import CRSError, Fault, OutputError
-from geojw.mapdata import VERDICTS, MapLayer, MapRule, Packing, json_text, packed_layers, packed_rules, shown
+from geojw.mapdata import (
+    VERDICTS,
+    MapLayer,
+    MapRule,
+    Packing,
+    json_text,
+    packed_layers,
+    packed_rules,
+    shown,
+)
 from geojw.mapsites import CROWD, MANY, packed_findings, packed_sites
+from geojw.pagetables import PageTable, packed_tables
 
 Box = tuple[float, float, float, float]
 
@@ -61,6 +71,7 @@ _SCRIPTS = (
     "cards",
     "rules",
     "table",
+    "figures",
     "check",
     "tools",
     "paper",
@@ -104,6 +115,8 @@ class Face:
         Name of the table of findings beside the page.
     split
         Scripts and styles in files of a folder ``assets``.
+    tables
+        Figures that stand above the legend.
     """
 
     audience: str = "internal"
@@ -119,6 +132,7 @@ class Face:
     gaode: bool = False
     findings_file: str | None = None
     split: bool = False
+    tables: Sequence[PageTable] = ()
 
     @property
     def images(self) -> str:
@@ -208,6 +222,7 @@ def draw_screening(
         **{key: getattr(face, key) for key in ("audience", "mark", "review", "centre", "check", "sliver_m2", "gaode")},
         **{key: getattr(face, key) for key in ("tianditu", "findings_file")},
     }
+    data["tables"] = packed_tables(face.tables, data["layers"], [*ranked.index])
     page = data | {
         "t": texts,
         "groups": _groups(layers, data["layers"]),

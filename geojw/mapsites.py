@@ -31,6 +31,8 @@ _OF_RULE = ("rule_id", "layer", "op", "limit", "basis", "says")
 """What is the same in every finding of a rule."""
 _OF_SITE = ("rule_id", *(name for name in FINDING if name not in _OF_RULE))
 SITE = ("name", "verdict", "certainty", "decided_by", "area_m2", "at_least", "at_most", "could_become")
+CHANGED = ("before", "changed_by")
+"""What is said of a site besides where two versions are compared: the verdict before, and the rules that changed it."""
 
 _OUTCOMES = ("hit", "not_evaluable", "no_coverage", "source_failed", "withheld", "lifted", "clear")
 _ROUGH = 3
@@ -59,12 +61,13 @@ def packed_sites(sites: gpd.GeoDataFrame, packing: Packing) -> dict[str, Any]:
 
     spots = shapely.get_coordinates(shapely.points(_spots(geometries)))
     steps = np.rint(np.nan_to_num(spots / packing.step)).astype(np.int64) - (packing.west, packing.south)
-    rows = sites[list(SITE)].itertuples(index=False, name=None)
+    names = [*SITE, *(name for name in CHANGED if name in sites.columns)]
+    rows = sites[names].itertuples(index=False, name=None)
     return {
-        "columns": ["id", "x", "y", "geometry", *SITE],
+        "columns": ["id", "x", "y", "geometry", *names],
         "words": words,
         "rows": [
-            [shown(key), int(x), int(y), shape, *map(coded, SITE, map(cell, row))]
+            [shown(key), int(x), int(y), shape, *map(coded, names, map(cell, row))]
             for key, (x, y), shape, row in zip(sites.index, steps, packing.packed(geometries), rows, strict=True)
         ],
         "canvas": len(sites) > CROWD or vertices > VERTEX_BUDGET,

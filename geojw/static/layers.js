@@ -63,7 +63,7 @@ function stroke(pen, { lines, shape, box }, style, place) {
   pen.setLineDash(style.dash ?? []);
   pen.lineWidth = style.weight ?? 1;
   pen.strokeStyle = style.color;
-  pen.fillStyle = style.fill ?? "transparent";
+  pen.fillStyle = style.hatch ? hatch(pen, style.color, style.hatch) : style.fill ?? "transparent";
   pen.lineJoin = "round";
   if (shape.kind === 0 || (shape.kind === 2 && x1 - x0 < 2.5 && y1 - y0 < 2.5)) {
     const radius = shape.kind === 0 ? 5 : 1.8;
@@ -101,8 +101,8 @@ function drawLayer(layer, number) {
     : { ...line, fillColor: paint.hatch ? `url(#hatch${number})` : paint.colour, fillOpacity: paint.hatch ? 1 : paint.opacity };
   const dot = { ...line, color: "#fff", weight: 1.5, dashArray: null, fillColor: paint.colour, fillOpacity: 1 };
   if (layer.canvas) {
-    const look = { color: paint.colour, weight: paint.weight, fill: paint.colour, opacity: paint.opacity, edge: 0.95, dash: paint.dash?.split(/[ ,]+/).map(Number) };
-    drawn.tiles = new Shapes(layer.features.map((feature) => ({ shape: feature.shape, style: () => look, ref: feature })), { pane });
+    const look = lookOf(layer);
+    drawn.tiles = new Shapes(layer.features.map((feature) => ({ shape: feature.shape, style: () => ({ ...look, opacity: feature.shade ?? look.opacity, edge: 0.95 }), ref: feature })), { pane });
     drawn.group.addLayer(drawn.tiles);
   }
   for (const feature of layer.features) {
@@ -110,14 +110,14 @@ function drawLayer(layer, number) {
     const isPoint = feature.shape.kind === 0;
     if (!layer.canvas) {
       const adrift = { dashArray: "3 5", weight: 1.5, fillOpacity: 0.06 };
-      const path = pathOf(feature.shape, isPoint ? dot : { ...style, ...(feature.adrift ? adrift : {}) });
+      const path = pathOf(feature.shape, isPoint ? dot : { ...style, ...(feature.adrift ? adrift : {}), ...(feature.shade === undefined ? {} : { fillOpacity: feature.shade }) });
       if (!layer.zone) path.on("click", (event) => { if (picking || siteTiles?.at(event.latlng).length) return; L.DomEvent.stopPropagation(event); openFeature(feature, event.latlng, null); });
       drawn.group.addLayer(path);
       if (feature.shape.kind === 2 && !layer.zone && layer.features.length <= 2000) drawn.tiny.push(sized(feature, path));
     }
     if (layer.kind === "point" && layer.named && layer.features.length <= 300) {
       drawn.labels.addLayer(textAt(feature.centre(), feature.adrift ? say("adrift_label", { name: feature.label }) : feature.label));
-    } else if (layer.named && layer.features.length <= 40 && !layer.zone && paint.opacity <= 0.1) {
+    } else if (layer.named && layer.features.length <= 40 && !layer.zone && (layer.labelled || paint.opacity <= 0.1)) {
       drawn.labels.addLayer(textAt(feature.centre(), feature.label, "area"));   // areas that are hardly filled, as towns, carry their names
     }
   }
@@ -126,6 +126,9 @@ function drawLayer(layer, number) {
   }
   if (layer.zone) drawn.group.addLayer(dimmed(layer));
   return drawn;
+}
+function lookOf({ paint }) {   // on canvas
+  return { color: paint.colour, weight: paint.weight, fill: paint.colour, opacity: paint.hatch ? 1 : paint.opacity, dot: paint.colour, hatch: paint.hatch, dash: paint.dash?.split(/[ ,]+/).map(Number) };
 }
 function ringLines(layer, ring) {   // a line at the true distance of a rule
   const lines = ring.at ? [unpacked(ring.at, false)] : ring.of.map((at) => circle(layer.features[at].shape.parts[0][0], ring.m));
@@ -160,7 +163,7 @@ function dots() {
 }
 function switchLabels() {
   for (const drawn of layers) {
-    const wanted = drawn.on && map.getZoom() >= (drawn.layer.kind === "point" ? LABELS_FROM - 1 : LABELS_FROM);
+    const wanted = drawn.on && (drawn.layer.labelled || map.getZoom() >= (drawn.layer.kind === "point" ? LABELS_FROM - 1 : LABELS_FROM));
     if (wanted !== map.hasLayer(drawn.labels)) wanted ? drawn.labels.addTo(map) : drawn.labels.remove();
   }
   arrangeLabels();

@@ -60,10 +60,8 @@ function pictureMap(pen, size, on) {
   const zones = on.filter(({ layer }) => layer.zone);
   for (const { layer } of on) {
     if (layer.zone) continue;
-    const look = { color: layer.paint.colour, weight: layer.paint.weight, fill: layer.paint.colour, opacity: layer.paint.opacity, dot: layer.paint.colour, dash: layer.paint.dash?.split(/[ ,]+/).map(Number) };
-    if (layer.paint.hatch) { look.fill = hatch(pen, layer.paint.colour); look.opacity = 1; }
-    const loose = { ...look, opacity: 0.06, dash: [3, 5] };   // somewhere in it
-    layer.features.forEach(({ shape, adrift }) => stroke(pen, item(shape), adrift ? loose : look, place));
+    const look = lookOf(layer), loose = { ...look, opacity: 0.06, dash: [3, 5] };   // somewhere in it
+    layer.features.forEach(({ shape, adrift, shade }) => stroke(pen, item(shape), adrift ? loose : { ...look, opacity: shade ?? look.opacity }, place));
   }
   for (const { layer } of zones) {
     const outline = layer.features.map(({ shape }) => item(shape));
@@ -93,16 +91,23 @@ function pictureMap(pen, size, on) {
   });
   if (data.mark) pictureMark(pen, size);
 }
-function hatch(pen, colour) {
+const hatches = new Map();
+function hatch(pen, colour, kind) {
+  const key = `${colour} ${kind}`;
+  if (hatches.has(key)) return hatches.get(key);
   const tile = node("canvas", { width: 8 * PIXELS, height: 8 * PIXELS }), ink = tile.getContext("2d");
   ink.scale(PIXELS, PIXELS);
   ink.strokeStyle = colour;
   ink.lineWidth = 1.2;
   ink.beginPath();
-  for (const shift of [-8, 0, 8]) { ink.moveTo(shift, 8); ink.lineTo(shift + 8, 0); }
+  for (const shift of [-8, 0, 8]) {
+    ink.moveTo(shift, 8); ink.lineTo(shift + 8, 0);
+    if (kind === "cross") { ink.moveTo(shift, 0); ink.lineTo(shift + 8, 8); }
+  }
   ink.stroke();
   const made = pen.createPattern(tile, "repeat");
   made.setTransform(new DOMMatrix().scale(1 / PIXELS));
+  hatches.set(key, made);
   return made;
 }
 function pictureSymbol(pen, { x, y }, html) {
@@ -147,7 +152,7 @@ function pictureFrame(pen, size, on, shown, width, height) {
     pen.setLineDash(paint.dash?.split(/[ ,]+/).map(Number) ?? []);
     pen.lineWidth = Math.min(2, paint.weight);
     pen.strokeStyle = paint.colour;
-    pen.fillStyle = paint.hatch ? hatch(pen, paint.colour) : paint.colour;
+    pen.fillStyle = paint.hatch ? hatch(pen, paint.colour, paint.hatch) : paint.colour;
     pen.globalAlpha = paint.hatch ? 1 : paint.opacity;
     if (layer.kind === "point") { pen.globalAlpha = 1; pen.beginPath(); pen.arc(left + 12, y, 4, 0, 7); pen.fill(); } else { if (!layer.zone) pen.fillRect(left, y - 6, 24, 12); pen.globalAlpha = 1; pen.strokeRect(left, y - 6, 24, 12); }
     pen.globalAlpha = 1;
