@@ -293,6 +293,21 @@ def step_over(ux, uy, vx, vy, ax, ay, bx, by):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def crossing(px, py, qx, qy, ux, uy, vx, vy):
+    """
+    Give where an edge from p to q and one from u to v, which cross, do so: the shares of the first and the second.
+
+    The first is the ratio of two distances from the second edge, which have no cancellation in common; the second is
+    that point dropped there.
+    """
+    ex, ey = vx - ux, vy - uy
+    before = abs(ex * (py - uy) - ey * (px - ux))
+    after = abs(ex * (qy - uy) - ey * (qx - ux))
+    t = before / (before + after) if before + after > 0.0 else 0.5
+    return t, (((px - ux) + t * (qx - px)) * ex + ((py - uy) + t * (qy - py)) * ey) / (ex * ex + ey * ey)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _list_within(grid):
     """Walk along the middles of each row of cells and note the features in which each lies."""
     edges = grid.edges
