@@ -18,7 +18,8 @@ from geojw.access_list import (
     Three,
     text_of,
 )  # fmt: skip
-from geojw.answers import Answer, Batch, LayerData, OnLayer, natural_measures
+from geojw.answers import Answer, OnLayer, natural_measures
+from geojw.batch import Batch, LayerData
 from geojw.catalogue import Layer
 from geojw.geodesy import Floats
 from geojw.index import Bools

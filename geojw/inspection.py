@@ -16,7 +16,7 @@ import pyarrow as pa
 import shapely
 from pyarrow import compute
 
-from geojw.answers import LayerData
+from geojw.batch import LayerData
 from geojw.boundary_points import Plots
 from geojw.cleaned import write_cleaned
 from geojw.coordinates import Extent

@@ -18,7 +18,7 @@ from pyproj import CRS
 
 from geojw import safety
 from geojw.access_list import text_of, texts
-from geojw.answers import ADDED_ACCURACY
+from geojw.batch import ADDED_ACCURACY
 from geojw.datums import Stated, header_crs, recognise
 from geojw.delivery import GEOMETRY, REASON, ROWS, Delivery, X, Y
 from geojw.errors import CRSError, Fault, SitesError

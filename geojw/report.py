@@ -21,16 +21,17 @@ import shapely
 from pyproj import CRS
 
 from geojw import overlay
-from geojw.answers import LayerData
+from geojw.batch import LayerData
 from geojw.errors import ClusterError, Fault, OutputError
 from geojw.findings import FINDINGS, OVERLAPS
 from geojw.folder import ResultFolder
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
 from geojw.index import Shapes, default_workers
 from geojw.journal import Key, Mark, Workplace, added_hash, changed
-from geojw.screening import REJECTED, VERDICTS, Screening
+from geojw.screening import REJECTED, Screening
 from geojw.tables import NUMBERS, Format, word_of
 from geojw.tables import Table as _Table
+from geojw.verdicts import VERDICTS
 
 COLUMNS: Mapping[str, Sequence[str]] = {
     "verdicts": VERDICTS, "findings": FINDINGS, "overlaps": OVERLAPS, "rejected": REJECTED,

@@ -27,6 +27,7 @@ from geojw.screening import Screening
 from geojw.slivers import SLIVER_SHARE
 from geojw.tally import REMARKS_KEPT, Tally, fault_of, strictest
 from geojw.texts import say
+from geojw.verdicts import VERDICTS
 from geojw.zone import Zone
 
 AUDIENCE: Audience = "internal"
@@ -90,7 +91,7 @@ class Summary:
     remarks: list[Fault] = field(default_factory=list)
     notes: list[tuple[str, str, str, str]] = field(default_factory=list)
     lifted: int = 0
-    worst: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(screening.VERDICTS)))
+    worst: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(VERDICTS)))
     resumed: int = 0
     said: list[Fault] = field(default_factory=list)
 
@@ -126,7 +127,7 @@ class Summary:
         new = [fault for fault in map(fault_of, tally.remarks) if fault not in self.remarks]
         self.remarks += new[: max(REMARKS_KEPT - len(self.remarks), 0)]
         self.notes += [tuple(note) for note in tally.notes]  # type: ignore[misc]
-        self.worst = strictest(_joined(self.worst, pd.DataFrame(tally.worst, columns=list(screening.VERDICTS))))
+        self.worst = strictest(_joined(self.worst, pd.DataFrame(tally.worst, columns=list(VERDICTS))))
 
     def not_below(self, effect: str) -> int:
         """Count the sites that may be as strict as `effect` or stricter."""
