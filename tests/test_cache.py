@@ -281,7 +281,7 @@ def test_results_are_the_same_without_cold_and_warm(folder: Path, monkeypatch: p
     ]
     for module, name in (
         (index, "subdivide"),
-        (overlay, "_components"),
+        (unions, "_components"),
         (nearness, "_moved_whole"),
         (shapely, "union_all"),
     ):

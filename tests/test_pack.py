@@ -986,7 +986,7 @@ def test_layer_read_in_part(
         return read(*given)
 
     monkeypatch.setattr("geojw.zone.read_layer", counted)
-    monkeypatch.setattr("geojw.zone.WINDOW_FEATURES", 1)
+    monkeypatch.setattr("geojw.layer_files.WINDOW_FEATURES", 1)
     part = geojw.screen(rows_to_frame(sites), geojw.open_zone(folder), on=DAY, lang="en")
     for table in ("findings", "verdicts", "overlaps"):
         one, other = getattr(whole, table), getattr(part, table)
