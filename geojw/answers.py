@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import shapely
 
-from geojw import nearness, overlay
-from geojw.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_features, texts
+from geojw import nearness, overlay, unions
+from geojw.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_features
+from geojw.batch import Batch, Kept, LayerData
 from geojw.catalogue import Layer
-from geojw.coverage import Coverage
-from geojw.geodesy import AnalysisCRS, Floats, Geometries
-from geojw.index import POINT, Bools, LayerIndex, Selection, Shapes
+from geojw.geodesy import Floats, Geometries
+from geojw.index import POINT, Bools, Selection, Shapes
 from geojw.overlay import Pairs
-from geojw.pack import Pack
 from geojw.pieces import Ints
 from geojw.slivers import SLIVER_SHARE, Slivers
 from geojw.wording import Texts, by_kind, joined_sorted
@@ -33,104 +31,6 @@ NAMED_FEATURES = 5
 
 class BeyondError(Exception):
     """A nearest feature may lie outside what was read of a large layer: never shown, more is read."""
-
-
-@dataclass(frozen=True, eq=False)
-class LayerData:
-    """
-    One layer as delivered, ready to be measured.
-
-    Parameters
-    ----------
-    index
-        Its features in the analysis CRS.
-    coverage
-        Where it is authoritative.
-    accuracy_m
-        Of each feature; NaN is unknown.
-    status
-        Of each feature: official, open or synthetic.
-    adrift
-        Features whose true position is somewhere in their geometry.
-    unplaced
-        Features without a usable geometry: nobody knows where they are.
-    values_of
-        Give the texts that occur in a column of the whole file, read or not.
-    reach_m
-        How far from `near` it is complete; None is everywhere.
-    near
-        Where it was read, in the analysis CRS; None with `reach_m` None.
-    """
-
-    index: LayerIndex
-    coverage: Coverage
-    accuracy_m: Floats
-    status: Texts
-    adrift: Bools
-    unplaced: Bools
-    values_of: Callable[[str], frozenset[str]]
-    reach_m: float | None = None
-    near: shapely.Geometry | None = None
-
-    @cached_property
-    def ids(self) -> Texts:
-        """The features' ids."""
-        return np.asarray(self.index.features.index, dtype=object)
-
-    @cached_property
-    def statuses(self) -> frozenset[str]:
-        """Every status that some feature has."""
-        return frozenset(str(word) for word in self.status)
-
-    @cached_property
-    def kept(self) -> dict[str, Kept]:
-        """What each `where` keeps, filled by those who ask: a loaded layer is filtered once."""
-        return {}
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """
-    Some sites, and what is asked of them.
-
-    Parameters
-    ----------
-    ids
-        Site ids, sorted.
-    shapes
-        Their geometries in the analysis CRS.
-    attributes
-        Their columns.
-    accuracy_m
-        Of their own position; NaN is unknown.
-    pack, analysis
-        The zone.
-    lang
-        Language of the texts.
-    workers
-        Threads.
-    uncovered
-        What of the sites lies outside the coverages measured so far, filled by those who measure.
-    """
-
-    ids: Texts
-    shapes: Shapes
-    attributes: pd.DataFrame
-    accuracy_m: Floats
-    pack: Pack
-    analysis: AnalysisCRS
-    lang: str
-    workers: int
-    uncovered: dict[int, Floats] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """What a `where` keeps of a layer: surely, perhaps, and the columns that leave it open."""
-
-    certain: Bools
-    possible: Bools
-    missing: Texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +99,7 @@ class OnLayer:
         self.shapes = batch.shapes
         self.slivers = Slivers(batch.shapes, batch.pack.zone)
         self._answers: dict[str, Answer] = {}
+        self._near: dict[Selection, nearness.Nearest] = {}
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -283,7 +184,7 @@ class OnLayer:
     def _between(self, selection: Selection, test: Test) -> Floats:
         """Overlap with the union of a selection; measured without shortcuts where it lies at a limit."""
         shapes = self.shapes
-        out = overlay.union_overlap(shapes, self.pairs, selection)
+        out = unions.union_overlap(shapes, self.pairs, selection)
         limit = test.value * (shapes.size if test.is_share else np.ones(len(shapes)))
         band = np.maximum(NEAR_LIMIT_M2, NEAR_LIMIT_SHARE * shapes.size)
         near = np.zeros(len(shapes), dtype=bool)
@@ -291,7 +192,7 @@ class OnLayer:
             near |= np.abs(out - at) <= band
         near &= (out > 0.0) & ~((out == shapes.size) & (test.value == 0.0)) & (shapes.dimension > POINT)
         for row in np.flatnonzero(near):
-            out[row] = overlay.exact_overlap(shapes.geometries[row], selection)
+            out[row] = unions.exact_overlap(shapes.geometries[row], selection)
         return np.minimum(out, shapes.size)
 
     def _firm_overlap(
@@ -311,7 +212,7 @@ class OnLayer:
         firm = np.zeros(len(self.shapes), dtype=bool)
         for side, (part, selection), grown in ((found, low, False), (~found, high, True)):
             rows = np.flatnonzero(side & (verdict != UNKNOWN) & ~np.isnan(self.batch.accuracy_m))
-            accuracy = self.data.accuracy_m
+            accuracy = np.where(self.data.unplaced, 0.0, self.data.accuracy_m)  # without a shape there is no edge
             if not rows.size or np.isnan(accuracy[selection.kept]).any():
                 continue
             moved = part.copy()
@@ -381,12 +282,17 @@ class OnLayer:
             raise BeyondError
         return found
 
+    def _nearest_of_all(self, selection: Selection) -> nearness.Nearest:
+        """Find the nearest features of every site, once."""
+        if selection not in self._near:
+            self._near[selection] = self._nearest(selection, np.arange(len(self.shapes)))
+        return self._near[selection]
+
     def _distance(self, rule: Rule, kept: Kept) -> Answer:
         test, n = rule.test, len(self.shapes)
-        rows = np.arange(n)
         sure_ones, maybe_ones = kept.certain & ~self.data.adrift, kept.possible
-        near = self._nearest(self.data.index.select(maybe_ones), rows)
-        sure = near if np.array_equal(sure_ones, maybe_ones) else self._nearest(self.data.index.select(sure_ones), rows)
+        near = self._nearest_of_all(self.data.index.select(maybe_ones))
+        sure = self._nearest_of_all(self.data.index.select(sure_ones))
         low, feature = sure.distance_m.copy(), sure.feature.copy()
         for one in np.flatnonzero(kept.certain & self.data.adrift):
             far = self._farthest(int(one), np.full(n, test.value))
@@ -410,20 +316,15 @@ class OnLayer:
 
     def _firm_distance(self, test: Test, kept: Kept, found: Bools) -> Bools:
         """Whether the find or its absence survives the accuracy of every feature and of the site."""
-        rows = np.arange(len(self.shapes))
-        most, least = np.full(len(rows), np.inf), np.full(len(rows), np.inf)
+        n = len(self.shapes)
+        most, least = np.full(n, np.inf), np.full(n, np.inf)
         accuracy, site, adrift = self.data.accuracy_m, self.batch.accuracy_m, self.data.adrift
         for u in np.unique(accuracy[kept.possible & ~np.isnan(accuracy)]):
             same = accuracy == u
-            maybe = self._nearest(self.data.index.select(kept.possible & same), rows).distance_m
-            least = np.minimum(least, maybe - u)
+            least = np.minimum(least, self._nearest_of_all(self.data.index.select(kept.possible & same)).distance_m - u)
             surely = kept.certain & ~adrift & same
             if surely.any():
-                alike = np.array_equal(surely, kept.possible & same)
-                most = np.minimum(
-                    most,
-                    (maybe if alike else self._nearest(self.data.index.select(surely), rows).distance_m) + u,
-                )
+                most = np.minimum(most, self._nearest_of_all(self.data.index.select(surely)).distance_m + u)
             for feature in np.flatnonzero(kept.certain & adrift & same):
                 most = np.minimum(most, self._farthest(int(feature), test.value - u - np.nan_to_num(site)) + u)
         near: Callable[[Floats], Any] = test.holds if test.is_presence else lambda d: ~test.holds(d)
@@ -449,19 +350,3 @@ def _depths_m(points: Geometries, selection: Selection) -> Floats:
 def _both(low: Bools, high: Bools) -> Three:
     """Give TRUE where both answers are yes, FALSE where both are no, else UNKNOWN."""
     return np.where(low & high, TRUE, np.where(~low & ~high, FALSE, UNKNOWN)).astype(np.int8)
-
-
-ADDED_ACCURACY = "_added_accuracy_m"
-"""Column of sites whose coordinates were moved: what that adds to their accuracy, in m."""
-
-
-def site_accuracy_m(attributes: pd.DataFrame, default: float | None) -> Floats:
-    """Give the accuracy of each site's own position; what is stated and cannot be read is unknown, not the default."""
-    out = np.full(len(attributes), np.nan if default is None else default)
-    if "accuracy_m" in attributes:
-        given = texts(attributes["accuracy_m"]) != ""
-        own = pd.to_numeric(attributes["accuracy_m"], errors="coerce").to_numpy(float, na_value=np.nan)
-        out = np.where(given, np.where(own >= 0.0, own, np.nan), out)
-    if ADDED_ACCURACY in attributes:
-        out = out + attributes[ADDED_ACCURACY].to_numpy(float)
-    return out

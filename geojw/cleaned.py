@@ -14,7 +14,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geojw.access_list import text_of
-from geojw.answers import ADDED_ACCURACY, site_accuracy_m
+from geojw.batch import ADDED_ACCURACY, site_accuracy_m
 from geojw.errors import Fault, OutputError
 from geojw.index import Bools
 from geojw.intake import OWN, SiteFiles, place

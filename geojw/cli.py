@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from functools import wraps
 from pathlib import Path
@@ -15,23 +14,17 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from geojw.access_list import EFFECTS
 from geojw.errors import Fault, GeojwError, OutputError, PackError, SitesError
 from geojw.options import PATH, asked, reading
-from geojw.terminal import LINE, print_inspection
+from geojw.terminal import LINE, print_heading, print_inspection, print_summary, progress
 from geojw.terminal import console as _console
 from geojw.terminal import shown as _shown
 from geojw.texts import LANGS, say
 
 UNUSABLE, FAILED_ON, LAYER_FAILED, ROWS_REJECTED, DONE = 3, 10, 4, 1, 0
-STYLE = {
-    "prohibit": "bold red", "undetermined": "bold magenta", "approval": "dark_orange3", "condition": "yellow3",
-    "supervise": "cyan", "inform": "blue", "clear": "green",
-}  # fmt: skip
 
 _lang = click.option(
     "--lang",
@@ -47,6 +40,8 @@ _zone = click.option(
     help="内置片区名或资料包文件夹 / embedded zone or folder of a pack",
 )
 _quiet = click.option("--quiet", "-q", is_flag=True, help="只写文件，不打印 / write files, print nothing")
+
+_no_map = click.option("--no-map", is_flag=True, help="不生成 map.html / no map.html")
 
 
 def _day(_: click.Context, __: click.Parameter, value: str | None) -> date | None:
@@ -141,7 +136,7 @@ def main() -> None:
     show_default=True,
     help="超过则不制图 / no map above",
 )
-@click.option("--no-map", is_flag=True, help="不生成 map.html / no map.html")
+@_no_map
 @click.option("--all-geometry", is_flag=True, help="输出全部图形 / write the geometry of clear sites too")
 @click.option("--workers", type=click.IntRange(1), help="线程数 / threads; changes no result")
 @click.option("--batch", type=click.IntRange(1), default=20_000, show_default=True, help="每批项目数 / sites at a time")
@@ -205,14 +200,14 @@ def _screen(
     place, files = _both_or_all_faults(lambda: open_zone(zone), lambda place: _files(sites, place, **said))
     wanted = Options(day=on or today(), out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
     console = _console(quiet=quiet)
-    with _progress(lang, quiet=quiet) as tell:
+    with progress(lang, quiet=quiet) as tell:
         if engine == "dask":
             from geojw import cluster  # noqa: PLC0415 - an extra
 
             summary = cluster.run(files, place, wanted, tell, scheduler)
         else:
             summary = run(files, place, wanted, tell)
-    _print_summary(console, summary, lang)
+    print_summary(console, summary, lang)
     console.print(Text(say("run.written", lang, out=out), "bold"))
     if fail_on is not None and (count := summary.not_below(fail_on)):
         console.print(Text(say("run.fail_on", lang, count=count, effect=say(f"verdict.{fail_on}", lang)), "bold red"))
@@ -254,102 +249,6 @@ def _both_or_all_faults(first: Callable[[], Any], second: Callable[[Any], Any]) 
     if faults:
         raise PackError(faults)
     return out[0], out[1]
-
-
-def _progress(lang: str, *, quiet: bool) -> AbstractContextManager[Callable[[str, int, int], None]]:
-    console = _console(stderr=True)
-    if quiet or not console.is_terminal:
-        return nullcontext(lambda phase, done, of: None)  # noqa: ARG005 - nobody is watching
-    return _Bar(console, lang)
-
-
-class _Bar:
-    """A progress bar that names the phase."""
-
-    def __init__(self, console: Console, lang: str) -> None:
-        self.lang = lang
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            console=console, transient=True,
-        )  # fmt: skip
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        self.bar.start()
-        task = self.bar.add_task(say("run.reading", self.lang), total=None)
-
-        def tell(phase: str, done: int, of: int) -> None:
-            self.bar.update(task, description=say(f"run.{phase}", self.lang), completed=done, total=max(of, 1))
-
-        return tell
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-
-def _print_summary(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401 - run.Summary, loaded late
-    title = say("run.title", lang, zone=summary.pack.zone.title.in_(lang), day=summary.options.day)
-    _print_heading(console, title, summary.notices())
-    if summary.resumed:
-        console.print(say("run.resumed", lang, count=summary.resumed))
-    for fault in summary.said:
-        console.print(Text("· " + _shown(fault.text(lang), LINE), "dim"))
-    _print_remarks(console, summary, lang)
-    console.print(_verdict_table(summary, lang))
-    left = summary.screened - len(summary.worst)
-    if left > 0:
-        console.print(say("run.more_rows", lang, count=f"{left:,}"))
-    tally = "  ".join(f"{say(f'verdict.{word}', lang)} {count:,}" for word, count in sorted(summary.verdicts.items()))
-    rejected = summary.read - summary.screened
-    console.print(
-        say(
-            "run.counts",
-            lang,
-            read=f"{summary.read:,}",
-            screened=f"{summary.screened:,}",
-            rejected=f"{rejected:,}",
-        )
-    )
-    console.print(tally)
-
-
-def _print_heading(console: Console, title: str, notices: list[str]) -> None:
-    console.print(Text(title, "bold"))
-    for notice in notices:
-        console.print(Text("!\u00a0" + _shown(notice, len(notice)), "yellow3"))
-
-
-def _print_remarks(console: Console, summary: Any, lang: str) -> None:  # noqa: ANN401
-    most = 10
-    for fault in summary.remarks[:most]:
-        console.print(Text("· " + _shown(fault.text(lang), LINE), "dim"))
-    if len(summary.remarks) > most:
-        console.print(Text("· …", "dim"))
-    if len(summary.rejected):
-        console.print(Text(say("run.rejected", lang), "bold red"))
-        for reason in summary.rejected["reason"][:most]:
-            console.print(Text("· " + _shown(reason, LINE)))
-
-
-def _verdict_table(summary: Any, lang: str) -> Table:  # noqa: ANN401
-    table = Table(show_lines=False, header_style="bold")
-    for column in ("site", "name", "verdict", "certainty", "range", "decided_by", "area"):
-        table.add_column(
-            say(f"column.{column}", lang), justify="right" if column == "area" else "left", overflow="fold",
-            no_wrap=column in ("site", "verdict", "certainty", "range", "area"),
-        )  # fmt: skip
-    for row in summary.worst.itertuples():
-        span = (
-            ""
-            if row.at_least == row.at_most
-            else f"{say(f'verdict.{row.at_least}', lang)} … {say(f'verdict.{row.at_most}', lang)}"
-        )
-        sure = say(f"certainty.{row.certainty}", lang) if row.certainty else ""
-        area = f"{row.area_mu:,.2f}" if row.area_mu == row.area_mu else ""
-        table.add_row(
-            Text(_shown(row.site_id)), Text(_shown(row.name)), Text(row.verdict_text, STYLE[row.verdict]), sure, span,
-            _shown(row.decided_by.replace(";", " ")), area,
-        )  # fmt: skip
-    return table
 
 
 def _figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -461,21 +360,23 @@ def intake(files: tuple[Path, ...], zone: str, lang: str, *, as_json: bool, writ
 @_zone
 @_on
 @_out("targets")
+@_no_map
 @_lang
 @_quiet
 @_told
-def targets(zone: str, on: date | None, out: Path, lang: str, *, quiet: bool) -> int:
+def targets(zone: str, on: date | None, out: Path, lang: str, *, quiet: bool, no_map: bool) -> int:
     """规划指标：数值、目标值、余量、结论 / where the zone stands against the plan."""
     from geojw import target_tables  # noqa: PLC0415 - a cold start loads what it needs
     from geojw.target_run import run_targets  # noqa: PLC0415
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
     console = _console(quiet=quiet)
-    summary = run_targets(open_zone(zone), day=on or today(), out=out, lang=lang)
-    _print_heading(console, summary.title, summary.notices())
+    summary = run_targets(open_zone(zone), day=on or today(), out=out, lang=lang, with_map=not no_map)
+    print_heading(console, summary.title, summary.notices())
     target_tables.show_targets(console, summary.evaluation.targets, lang)
-    if summary.no_chart is not None:
-        console.print(Text(_shown(summary.no_chart, LINE), "bold red"))
+    for lack in (summary.no_chart, summary.no_map):
+        if lack is not None:
+            console.print(Text(_shown(lack, LINE), "bold red"))
     console.print(Text(say("run.written", lang, out=out), "bold"))
     return LAYER_FAILED if summary.evaluation.failed else DONE
 
@@ -490,12 +391,13 @@ def targets(zone: str, on: date | None, out: Path, lang: str, *, quiet: bool) ->
 @_zone
 @_on
 @_out("comparison")
+@_no_map
 @_lang
 @_quiet
 @_told
 def compare(
     old: str, new: str, sites: Path | None, layer: str | None, zone: str, on: date | None, out: Path, lang: str,
-    *, quiet: bool,
+    *, quiet: bool, no_map: bool,
 ) -> int:  # fmt: skip
     """比较两个资料包或一个图层的两个版本 / compare two zone packs, or two versions of a layer."""
     from geojw import target_tables  # noqa: PLC0415
@@ -508,10 +410,12 @@ def compare(
         lambda: versions_of(old, new, zone, layer),
         lambda two: None if sites is None else read_sites(sites, columns=two[1].pack.zone.columns if two else {}),
     )
-    summary = run_comparison(*versions, day=on or today(), out=out, lang=lang, sites=read)
+    summary = run_comparison(*versions, day=on or today(), out=out, lang=lang, sites=read, with_map=not no_map)
     console = _console(quiet=quiet)
-    _print_heading(console, summary.title, summary.notices())
+    print_heading(console, summary.title, summary.notices())
     target_tables.show_comparison(console, summary.found, lang)
+    if summary.no_map is not None:
+        console.print(Text(_shown(summary.no_map, LINE), "bold red"))
     console.print(Text(say("run.written", lang, out=out), "bold"))
     if summary.found.failed:
         return LAYER_FAILED

@@ -14,21 +14,15 @@ import shapely
 
 from geojw.access_list import text_of
 from geojw.catalogue import Layer
+from geojw.changes import AREAS, COUNTS, COVERS, LENGTHS, NOTHING, Change, Division, cover_rows
 from geojw.errors import Fault, LayerError, PackError
-from geojw.geodesy import Floats
-from geojw.index import Bools, LayerIndex, Shapes
+from geojw.index import Bools, Shapes
 from geojw.intake import Sites
-from geojw.overlay import overlap_pairs
-from geojw.quantity_rows import AREA_UNITS
 from geojw.screening import REJECTED, Screening
 from geojw.targets import Evaluation, evaluate
 from geojw.zone import Zone, open_zone, screen
 
 LAYERS = ("layer", "title", "change", "old_sha256", "new_sha256", "reason")
-AREAS = (
-    "layer", "division", "feature_id", "name", "old_m2", "new_m2", "added_m2", "removed_m2", "change_m2", "added_mu",
-    "removed_mu", "change_mu",
-)  # fmt: skip
 TARGETS = (
     "id", "title", "op", "threshold", "unit", "value_old", "value_new", "change", "margin_old", "margin_new",
     "status_old", "status_new", "certainty_old", "certainty_new",
@@ -41,10 +35,10 @@ FINDINGS = (
     "site_id", "rule_id", "layer", "outcome_old", "outcome_new", "effect_old", "effect_new", "measure", "value_old",
     "value_new", "says",
 )  # fmt: skip
-OUTSIDE = "outside"
-"""The division that stands for what lies in none."""
-
-SHAPE_KEYS = ("layer", "change", "area_m2", "area_mu")
+TABLES: Mapping[str, tuple[str, ...]] = {"areas": AREAS, "lengths": LENGTHS, "counts": COUNTS, "covers": COVERS}
+MEASURED = {"polygon": "areas", "line": "lengths", "point": "counts"}
+SIZES = {"area_m2": "m2", "area_mu": "mu", "length_m": "m", "count": "count"}
+SHAPE_KEYS = ("layer", "kind", "change", *SIZES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +49,13 @@ class Comparison:
     Parameters
     ----------
     layers
-        `LAYERS`: each layer ``same`` (the same bytes), ``same_areas`` (other bytes, the same areas), ``changed``,
-        ``added``, ``removed`` or ``failed``.
-    areas
-        `AREAS`: every layer of which areas were added or removed, whole (`division` empty) and by town and unit.
+        `LAYERS`: each layer ``same`` (the same bytes), ``same_areas`` or ``same_places`` (other bytes, the same areas,
+        lines or points), ``changed``, ``added``, ``removed`` or ``failed``.
+    areas, lengths, counts
+        `changes.AREAS`, `changes.LENGTHS`, `changes.COUNTS`: every layer of which areas, lines or points were added or
+        removed, whole (`division` empty) and by town and unit.
+    covers
+        `changes.COVERS`: what the classes of every raster that is not the same cover, before and after.
     shapes
         `SHAPE_KEYS`: what was added and what removed, in the analysis CRS.
     targets
@@ -77,10 +74,15 @@ class Comparison:
         How many sites were screened twice; None without sites.
     day
         The day whose rules count.
+    after
+        What the new version says of all sites.
     """
 
     layers: pd.DataFrame
     areas: pd.DataFrame
+    lengths: pd.DataFrame
+    counts: pd.DataFrame
+    covers: pd.DataFrame
     shapes: gpd.GeoDataFrame
     targets: pd.DataFrame
     verdicts: pd.DataFrame
@@ -90,6 +92,7 @@ class Comparison:
     evaluations: tuple[Evaluation, Evaluation]
     screened: int | None
     day: date
+    after: Screening | None = None
 
 
 def versions_of(old: str, new: str, zone: str, layer: str | None) -> tuple[Zone, Zone]:
@@ -158,10 +161,10 @@ def compare(old: Zone, new: Zone, *, on: date, lang: str, sites: Sites | None = 
     """
     work = _Comparing(old, new, lang)
     layers = pd.DataFrame([work.layer(name) for name in work.names], columns=list(LAYERS))
-    areas = pd.DataFrame(work.areas, columns=list(AREAS))
     before_after = evaluate(old, on=on, lang=lang), evaluate(new, on=on, lang=lang)
     targets = _targets(*(one.targets.set_index("id") for one in before_after))
     verdicts, findings, rejected = (pd.DataFrame(columns=list(names)) for names in (VERDICTS, FINDINGS, REJECTED))
+    after: Screening | None = None
     if sites is not None:
         before, after = (screen(sites, zone, on=on, lang=lang) for zone in (old, new))
         findings = _findings(before, after)
@@ -169,15 +172,16 @@ def compare(old: Zone, new: Zone, *, on: date, lang: str, sites: Sites | None = 
         findings = findings[findings["site_id"].isin(verdicts["site_id"])].reset_index(drop=True)
         rejected = after.rejected
         work.failed = {**before.failed, **after.failed, **work.failed}
-    keys = {key: [row[key] for row in work.shapes] for key in SHAPE_KEYS}
-    drawn = [row["geometry"] for row in work.shapes]
-    shapes = gpd.GeoDataFrame(keys, geometry=gpd.GeoSeries(drawn, crs=new.analysis.crs))
-    failed = dict(sorted(work.failed.items()))
     count = None if sites is None else len(sites) - len(rejected)
-    return Comparison(layers, areas, shapes, targets, verdicts, findings, rejected, failed, before_after, count, on)
+    return Comparison(
+        layers=layers, areas=work.table("areas"), lengths=work.table("lengths"), counts=work.table("counts"),
+        covers=work.table("covers"), shapes=work.shapes(), targets=targets, verdicts=verdicts, findings=findings,
+        rejected=rejected, failed=dict(sorted(work.failed.items())), evaluations=before_after, screened=count, day=on,
+        after=after,
+    )  # fmt: skip
 
 
-# ---------------------------------------------------------------------------------------------- areas
+# ---------------------------------------------------------------------------------------------- layers
 
 
 class _Comparing:
@@ -187,11 +191,11 @@ class _Comparing:
         self.old, self.new, self.lang = old, new, lang
         self.names = sorted({*old.pack.layers, *new.pack.layers})
         self.failed: dict[str, LayerError] = {}
-        self.areas: list[dict[str, object]] = []
-        self.shapes: list[dict[str, object]] = []
+        self.rows: dict[str, list[dict[str, object]]] = {name: [] for name in TABLES}
+        self.drawn: list[dict[str, object]] = []
         self.divisions = self._divisions()
 
-    def _divisions(self) -> dict[str, gpd.GeoDataFrame]:
+    def _divisions(self) -> dict[str, Division]:
         out = {}
         for name in self.new.pack.zone.divisions:
             try:
@@ -202,91 +206,72 @@ class _Comparing:
             label = self.new.pack.layers[name].label
             features = data.index.features
             titles = [text_of(v) for v in features[label]] if label in features.columns else [""] * len(features)
-            out[name] = features.assign(division_title=titles)
+            out[name] = Division([*map(str, features.index)], titles, Shapes.of(data.index.geometries))
         return out
 
+    def table(self, name: str) -> pd.DataFrame:
+        """Give a table of what was measured."""
+        return pd.DataFrame(self.rows[name], columns=list(TABLES[name]))
+
+    def shapes(self) -> gpd.GeoDataFrame:
+        """Give what was added and removed."""
+        keys = {key: [row[key] for row in self.drawn] for key in SHAPE_KEYS}
+        geometry = gpd.GeoSeries([row["geometry"] for row in self.drawn], crs=self.new.analysis.crs)
+        return gpd.GeoDataFrame(keys, geometry=geometry)
+
     def layer(self, name: str) -> dict[str, object]:
-        """Compare one layer; what can be measured goes to `areas` and `shapes`."""
+        """Compare one layer and measure what changed."""
         rows = [zone.pack.layers.get(name) for zone in (self.old, self.new)]
         titled = next(row for row in reversed(rows) if row is not None)
         told: dict[str, object] = {"layer": name, "title": titled.title.in_(self.lang), "reason": ""}
         try:
-            unions = [self._union(zone, name, row) for zone, row in zip((self.old, self.new), rows, strict=True)]
+            change, hashes = self._compared(name, rows, titled)
         except LayerError as error:
             self.failed[name] = error
             return {**told, "change": "failed", "reason": error.text(self.lang).replace("\n", "; ")}
-        before, after = (zone.hashes.get(name, "") for zone in (self.old, self.new))
-        if rows[0] is None or rows[1] is None:
-            change = "added" if rows[0] is None else "removed"
+        return {**told, "change": change, "old_sha256": hashes[0], "new_sha256": hashes[1]}
+
+    def _compared(self, name: str, rows: Sequence[Layer | None], titled: Layer) -> tuple[str, list[str]]:
+        alike = [row if row and (row.kind, row.geometry) == (titled.kind, titled.geometry) else None for row in rows]
+        versions = list(zip((self.old, self.new), alike, strict=True))
+        kind = titled.geometry or titled.kind
+        if kind == "raster":
+            old, new = (None if row is None else zone.raster(name).raster for zone, row in versions)
         else:
-            change = "same" if before == after else "changed"
-        if change != "same" and titled.geometry == "polygon" and not self._areas(name, unions[0], unions[1]):
-            change = "same_areas" if change == "changed" else change
-        return {**told, "change": change, "old_sha256": before, "new_sha256": after}
+            unions = [NOTHING[kind] if row is None else self._union(zone, name) for zone, row in versions]
+        hashes = [zone.hashes.get(name, "") for zone in (self.old, self.new)]
+        if None in rows:
+            change = "added" if rows[0] is None else "removed"
+        elif hashes[0] == hashes[1]:
+            return "same", hashes
+        else:
+            change = "changed"
+        if kind == "raster":
+            self.rows["covers"] += cover_rows(name, old, new, self._outline(), self.divisions)
+        elif not self._measured(name, Change.between(kind, *unions)) and change == "changed":
+            change = "same_areas" if kind == "polygon" else "same_places"
+        return change, hashes
 
     @staticmethod
-    def _union(zone: Zone, name: str, row: Layer | None) -> shapely.Geometry:
-        """Read a layer; give the union of its areas, nothing where there is no such layer or it has none."""
-        if row is None:
-            return shapely.MultiPolygon()
-        if row.kind == "raster":
-            zone.raster(name)
-            return shapely.MultiPolygon()
+    def _union(zone: Zone, name: str) -> shapely.Geometry:
+        """Read a layer; give the union of the features whose place is known."""
         data = zone.layer(name)
-        if row.geometry != "polygon":
-            return shapely.MultiPolygon()
         return data.index.select(~data.adrift & ~data.unplaced).union
 
-    def _areas(self, name: str, before: shapely.Geometry, after: shapely.Geometry) -> bool:
+    def _outline(self) -> shapely.Geometry:
+        return self._union(self.new, self.new.pack.zone.boundary)
+
+    def _measured(self, name: str, change: Change) -> bool:
         """Measure what was added and removed, whole and by division; say whether there was anything."""
-        added, removed = _polygons(shapely.difference(after, before)), _polygons(shapely.difference(before, after))
-        if shapely.is_empty(added) and shapely.is_empty(removed):
+        if change.is_none:
             return False
-        four = (before, after, added, removed)
-        whole = [float(shapely.area(shape)) for shape in four]
-        self.areas.append(_area_row(name, ("", "", ""), whole))
-        for layer, features in self.divisions.items():
-            shapes = Shapes.of(np.asarray(features.geometry.values, dtype=object))
-            parts = np.array([_shared(shape, shapes) for shape in four])
-            for number, (feature, title) in enumerate(zip(features.index, features["division_title"], strict=True)):
-                self.areas.append(_area_row(name, (layer, str(feature), title), list(parts[:, number])))
-            rest = shapely.union_all(shapes.geometries)
-            left = [float(shapely.area(shapely.difference(shape, rest))) for shape in four]
-            self.areas.append(_area_row(name, (layer, OUTSIDE, ""), left))
-        for change, shape in (("added", added), ("removed", removed)):
+        whole, *_ = rows = list(change.rows(name, self.divisions))
+        self.rows[MEASURED[change.kind]] += rows
+        for word, shape in (("added", change.added), ("removed", change.removed)):
             if not shapely.is_empty(shape):
-                m2 = float(shapely.area(shape))
-                mu = round(m2 / AREA_UNITS["mu"], 7)
-                row = {"layer": name, "change": change, "area_m2": round(m2, 4), "area_mu": mu, "geometry": shape}
-                self.shapes.append(row)
+                sizes = {key: whole.get(f"{word}_{unit}") for key, unit in SIZES.items()}
+                self.drawn.append({"layer": name, "kind": change.kind, "change": word, **sizes, "geometry": shape})
         return True
-
-
-def _polygons(shape: shapely.Geometry) -> shapely.Geometry:
-    """Leave out lines and points where two versions only touch."""
-    parts = shapely.get_parts(shape)
-    return shapely.MultiPolygon(list(parts[shapely.area(parts) > 0.0]))
-
-
-def _shared(shape: shapely.Geometry, divisions: Shapes) -> Floats:
-    """Measure in m² what each division has of a shape."""
-    out = np.zeros(len(divisions))
-    if not shapely.is_empty(shape):
-        pairs = overlap_pairs(divisions, LayerIndex(gpd.GeoDataFrame(geometry=[shape]), "polygon"))
-        out[pairs.site] = pairs.overlap
-    return out
-
-
-def _area_row(layer: str, division: tuple[str, str, str], four: Sequence[float]) -> dict[str, object]:
-    old, new, added, removed = (round(value, 4) + 0.0 for value in four)
-    mu = {
-        f"{name}_mu": round(value / AREA_UNITS["mu"], 7) + 0.0
-        for name, value in (("added", added), ("removed", removed), ("change", new - old))
-    }
-    return {
-        "layer": layer, "division": division[0], "feature_id": division[1], "name": division[2], "old_m2": old,
-        "new_m2": new, "added_m2": added, "removed_m2": removed, "change_m2": round(new - old, 4) + 0.0, **mu,
-    }  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------- what it changes

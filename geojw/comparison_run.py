@@ -1,7 +1,8 @@
-"""Floor 13: a comparison, from two versions to a folder of results."""
+"""Floor 16: a comparison, from two versions to a folder of results."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,13 +13,15 @@ import numpy as np
 import pyogrio
 
 from geojw import report
-from geojw.comparison import Comparison, compare
+from geojw.comparison import TABLES, Comparison, compare
 from geojw.folder import ResultFolder
 from geojw.intake import Sites
 from geojw.tables import write_csv
-from geojw.target_run import AUDIENCE, WORLD, target_notices
+from geojw.target_run import AUDIENCE, WORLD, add_page, target_notices
 from geojw.texts import say
 from geojw.zone import Zone
+
+SUFFIX = {"polygon": "", "line": "_lines", "point": "_points"}
 
 
 class ComparisonFolder(ResultFolder):
@@ -26,8 +29,8 @@ class ComparisonFolder(ResultFolder):
 
     result: ClassVar[str] = "comparison"
     products: ClassVar[tuple[str, ...]] = (
-        "layers.csv", "areas.csv", "targets.csv", "verdicts.csv", "findings.csv", "rejected.csv",
-        "changes.gpkg",
+        "layers.csv", *(f"{name}.csv" for name in TABLES), "targets.csv", "verdicts.csv", "findings.csv",
+        "rejected.csv", "changes.gpkg", "map.html",
     )  # fmt: skip
 
 
@@ -44,12 +47,15 @@ class ComparisonSummary:
         What differs.
     lang
         ``zh`` or ``en``.
+    no_map
+        Why no map was drawn.
     """
 
     old: Zone
     new: Zone
     found: Comparison
     lang: str
+    no_map: str | None = None
 
     @property
     def title(self) -> str:
@@ -77,7 +83,7 @@ class ComparisonSummary:
                 "rejected": len(self.found.rejected),
                 "sites_changed": report.counted(list(self.found.verdicts["change"])),
             },
-            "failed": {name: error.text("en") for name, error in self.found.failed.items()},
+            "failed": {name: error.text("en") for name, error in self.found.failed.items()}, "no_map": self.no_map,
         }  # fmt: skip
 
 
@@ -88,7 +94,7 @@ def _version(zone: Zone) -> dict[str, object]:
 
 
 def run_comparison(
-    old: Zone, new: Zone, *, day: date, out: Path, lang: str, sites: Sites | None = None
+    old: Zone, new: Zone, *, day: date, out: Path, lang: str, sites: Sites | None = None, with_map: bool = True
 ) -> ComparisonSummary:
     """
     Compare two versions and write the results.
@@ -105,6 +111,8 @@ def run_comparison(
         ``zh`` or ``en``.
     sites
         Screened against both.
+    with_map
+        Draw ``map.html`` too.
 
     Returns
     -------
@@ -119,23 +127,53 @@ def run_comparison(
     with ComparisonFolder(out) as folder:
         found = compare(old, new, on=day, lang=lang, sites=sites)
         summary = ComparisonSummary(old, new, found, lang)
-        tables = {"layers": found.layers, "areas": found.areas, "targets": found.targets}
+        tables = {"layers": found.layers, "targets": found.targets} | {name: getattr(found, name) for name in TABLES}
         if sites is not None:
             tables |= {"verdicts": found.verdicts, "findings": found.findings, "rejected": found.rejected}
         for name, frame in tables.items():
             write_csv(folder.work / f"{name}.csv", frame)
-        for change, frame in map_layers(new, found).items():
+        frames = map_layers(new, found)
+        for change, frame in frames.items():
             pyogrio.write_dataframe(frame, folder.work / "changes.gpkg", layer=change, driver="GPKG")
+        if with_map:
+            summary.no_map = add_page(folder.work, lambda: _page(summary, frames), lang)
         folder.publish(summary.passport())
     return summary
 
 
+def _page(summary: ComparisonSummary, frames: Mapping[str, gpd.GeoDataFrame]) -> str:
+    from geojw.comparison_maps import comparison_page  # noqa: PLC0415 - folium is loaded only where a map is drawn
+    from geojw.publish import Told  # noqa: PLC0415
+
+    new, found, lang = summary.new, summary.found, summary.lang
+    layers = [name for name in dict.fromkeys(found.shapes["layer"]) if name in new.pack.layers]
+    if found.screened is not None:
+        layers += [rule.layer for rule in new.pack.in_force(found.day)]
+    counts = found.layers["change"].value_counts().sort_index()
+    text = ", ".join(f"{say(f'compare.change.{word}', lang)} {count}" for word, count in counts.items())
+    told = Told(found.day, lang, summary.title, summary.notices(), {say("page.layers", lang): text}, layers)
+    return comparison_page(new, found, frames, told).page
+
+
 def map_layers(new: Zone, found: Comparison) -> dict[str, gpd.GeoDataFrame]:
-    """Give what was ``added`` and ``removed``, in EPSG:4490, a row a layer; without rows there is no such layer."""
+    """
+    Give what was added and removed, in EPSG:4490, a row a layer.
+
+    Parameters
+    ----------
+    new
+        The new version.
+    found
+        What differs.
+
+    Returns
+    -------
+    dict
+        ``added``, ``removed``: areas; ``added_lines``, ``added_points`` and so on. Without rows there is no such layer.
+    """
     out = {}
-    for change in ("added", "removed"):
-        rows = found.shapes[found.shapes["change"] == change]
+    for (kind, change), rows in found.shapes.groupby(["kind", "change"]):
         shapes = new.analysis.to_geographic(np.asarray(rows.geometry.values, dtype=object))
-        if len(rows):
-            out[change] = gpd.GeoDataFrame(rows.drop(columns="geometry"), geometry=shapes, crs=WORLD)
+        columns = rows.drop(columns=["kind", "geometry"]).dropna(axis="columns", how="all")
+        out[f"{change}{SUFFIX[kind]}"] = gpd.GeoDataFrame(columns, geometry=shapes, crs=WORLD)
     return out

@@ -12,7 +12,7 @@ import shapely
 from pyproj import CRS
 
 from geojw.access_list import FALSE, TRUE, UNKNOWN, Three, listed, match_features
-from geojw.answers import LayerData
+from geojw.batch import LayerData
 from geojw.catalogue import Filters, Layer
 from geojw.errors import Fault, LayerError
 from geojw.geodesy import planar_area_m2, read_crs

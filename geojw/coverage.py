@@ -9,7 +9,8 @@ import shapely
 
 from geojw.geodesy import Floats, Geometries
 from geojw.index import LINE, POINT, Selection, Shapes, size_of
-from geojw.overlay import NOISE_M2, overlap_pairs, union_overlap
+from geojw.overlay import overlap_pairs
+from geojw.unions import NOISE_M2, union_overlap
 
 
 @dataclass(frozen=True, eq=False)

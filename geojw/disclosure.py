@@ -8,7 +8,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from geojw.screening import decide
+from geojw.verdicts import decide
 
 DIGITS = 2
 """Significant digits of areas and shares that an audience may know where its distances are rounded too."""

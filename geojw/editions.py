@@ -14,7 +14,7 @@ import shapely
 
 from geojw import screening
 from geojw.access_list import EFFECTS, FALSE, TRUE, Rule, match_features
-from geojw.answers import LayerData
+from geojw.batch import LayerData
 from geojw.catalogue import UNLIMITED, Audience, Layer
 from geojw.disclosure import disclosed
 from geojw.errors import Fault, LayerError, OutputError

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from geojw.access_list import (
     EFFECTS,
@@ -15,10 +16,10 @@ from geojw.access_list import (
     UNKNOWN,
     Rule,
     Three,
-    match_sites,
     text_of,
 )  # fmt: skip
-from geojw.answers import Answer, Batch, LayerData, OnLayer, natural_measures
+from geojw.answers import Answer, OnLayer, natural_measures
+from geojw.batch import Batch, LayerData
 from geojw.catalogue import Layer
 from geojw.geodesy import Floats
 from geojw.index import Bools
@@ -49,8 +50,11 @@ DECIMALS = {"overlap_m2": 4, "m2": 4, "overlap_share": 9, "cover_share": 9, "sha
 WINDS = ("n", "ne", "e", "se", "s", "sw", "w", "nw", "any")
 """Directions from the north by eighths, and none."""
 
-Columns = Mapping[str, np.ndarray[Any, Any]]
-"""The columns of a table to be: one frame is made of a whole batch, for small frames cost more than their figures."""
+Cells = np.ndarray[Any, Any] | str
+"""A column, or the text that all its rows have in common."""
+
+Columns = Mapping[str, Any]
+"""The `Cells` of a table to be: one frame is made of a whole batch, for small frames cost more than their figures."""
 
 
 class LayerFindings:
@@ -89,12 +93,15 @@ class LayerFindings:
         Returns
         -------
         Columns
-            `FINDINGS`, a row for each site that the rule governs, and ``row``, the site's position in the batch.
+            `FINDINGS` but the first, a row for each site that the rule governs, and ``row``, the site's position in
+            the batch.
         """
-        applies, asked = match_sites(self.batch.attributes, rule.applies, self.batch.pack.zone.attributes)
+        applies, asked = self.batch.matched(rule.applies)
         rows = np.flatnonzero(applies != FALSE)
         if not rows.size:  # nobody is governed, so nothing is measured
-            return {"row": rows} | {name: np.zeros(0, dtype=float if name in NUMBERS else object) for name in FINDINGS}
+            return {"row": rows} | {
+                name: np.zeros(0, dtype=float if name in NUMBERS else object) for name in FINDINGS[1:]
+            }
         answer = None if failed or self.on_layer is None else self.on_layer.answer(rule)
         lifted, unshown = self._exception(rule)
         outcome = self._outcome(rule, answer, applies, lifted)
@@ -102,7 +109,7 @@ class LayerFindings:
         n, lang = len(applies), self.batch.lang
         blank, nothing = np.full(n, "", dtype=object), np.full(n, np.nan)
         frame: dict[str, object] = {
-            "site_id": self.batch.ids, "rule_id": rule.id, "layer": self.name, "outcome": outcome, "effect": effect,
+            "rule_id": rule.id, "layer": self.name, "outcome": outcome, "effect": effect,
             "op": rule.test.op, "limit": rule.test.value, "basis": rule.basis.text(lang),
             "says": rule.says.in_(lang),
             "remedy": self._remedies(rule, answer, outcome, asked, unshown, unproved),
@@ -124,14 +131,14 @@ class LayerFindings:
             }
             frame |= {"margin_unit": np.where(np.isnan(margin), "", answer.unit)}
             frame |= {"certainty": np.where(np.isin(outcome, ("hit", "clear")), sure, "")}
-        return {"row": rows} | {name: _column(frame[name], rows) for name in FINDINGS}
+        return {"row": rows} | {name: _column(frame[name], rows) for name in FINDINGS[1:]}
 
     # -- outcome and effect -----------------------------------------------------------------------
 
     def _exception(self, rule: Rule) -> tuple[Three, Texts]:
         """Whether the exception is shown, and by what it would be."""
         if rule.unless:
-            return match_sites(self.batch.attributes, rule.unless, self.batch.pack.zone.attributes)
+            return self.batch.matched(rule.unless)
         n = len(self.batch.ids)
         return np.full(n, FALSE, dtype=np.int8), np.full(n, "", dtype=object)
 
@@ -162,7 +169,7 @@ class LayerFindings:
         missing = np.full(n, "", dtype=object)
         stricter = np.zeros(n, dtype=np.int64)
         for proof in rule.proofs:
-            shown, _ = match_sites(self.batch.attributes, {proof.key: (True,)}, self.batch.pack.zone.attributes)
+            shown, _ = self.batch.matched({proof.key: (True,)})
             stricter = np.where(shown == FALSE, np.maximum(stricter, EFFECTS.index(proof.if_false)), stricter)
             open_ = shown == UNKNOWN
             missing[open_] = by_kind(lambda old, key=proof.key: f"{old};{key}" if old else key, missing[open_])
@@ -318,21 +325,21 @@ class LayerFindings:
 
     def _overlap_rows(self, site: Ints, feature: Texts, rules: Texts, figures: dict[str, Floats]) -> Columns:
         frame: dict[str, object] = {
-            "site_id": self.batch.ids[site], "layer": self.name, "feature_id": feature, "rules": rules,
+            "layer": self.name, "feature_id": feature, "rules": rules,
             "data": self.data_words(None),
         }  # fmt: skip
         for column in ("overlap_m2", "overlap_share", "distance_m", "overlap_m"):
             figure = figures.get(column, np.full(len(site), np.nan))
             frame[column] = np.round(figure, DECIMALS.get(column, 3))
         rows = np.arange(len(site))
-        return {"row": site} | {name: _column(frame[name], rows) for name in OVERLAPS}
+        return {"row": site} | {name: _column(frame[name], rows) for name in OVERLAPS[1:]}
 
 
-def _column(cells: object, rows: Ints) -> np.ndarray[Any, Any]:
-    """Take the rows of a column, or repeat what all rows have in common."""
+def _column(cells: object, rows: Ints) -> Cells:
+    """Take the rows of a column; a number that they have in common is repeated."""
     if isinstance(cells, np.ndarray):
         return cells[rows]
-    return np.full(len(rows), cells, dtype=object if isinstance(cells, str) else float)
+    return cells if isinstance(cells, str) else np.full(len(rows), cells, dtype=float)
 
 
 def _words(cell: str) -> list[str]:
@@ -342,7 +349,7 @@ def _words(cell: str) -> list[str]:
 def _rounded(value: Floats, kind: Texts) -> Floats:
     """Round figures to the digits that their measure or unit is written with."""
     out = value.copy()
-    for one in np.unique(kind.astype(str)):
+    for one in pd.unique(kind):
         rows = kind == one
         out[rows] = np.round(value[rows], DECIMALS.get(str(one), 3))
     return out + 0.0  # no minus before a nought

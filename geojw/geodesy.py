@@ -187,11 +187,20 @@ def densify(geometries: Geometries, crs: CRS) -> Geometries:
         Geometries with more vertices and the same shape.
     """
     out = np.array(geometries, dtype=object)
-    kinds = shapely.get_type_id(out)
+    kinds, long = shapely.get_type_id(out), _may_be_long(out, crs)
     for types in ((1, 5), (3, 6)):  # lines; polygons. Points have no edges.
-        rows = np.flatnonzero(np.isin(kinds, types) & ~shapely.is_empty(out))
+        rows = np.flatnonzero(np.isin(kinds, types) & long)
         if rows.size:
             out[rows] = _densify_kind(out[rows], crs)
+    return out
+
+
+def _may_be_long(geometries: Geometries, crs: CRS) -> NDArray[np.bool_]:
+    """Find the few geometries that need to be taken apart: the way from ring to ring counts as an edge here."""
+    xy, owner = shapely.get_coordinates(geometries, return_index=True)
+    out = np.zeros(len(geometries), dtype=bool)
+    if len(xy):
+        out[owner[:-1][(_edge_parts(xy, crs) > 1) & (np.diff(owner) == 0)]] = True
     return out
 
 

@@ -108,6 +108,8 @@ def edges_of(geometries: Geometries) -> Edges:
     dimension = shapely.get_dimensions(geometries)
     if np.ptp(dimension):
         return _mixed(geometries, dimension)
+    if dimension[0] == 2:
+        return Edges(*_taken_apart(*_rings(geometries)))
     kind, xy, offsets = shapely.to_ragged_array(geometries, include_z=False)
     n = len(geometries)
     match kind:
@@ -117,13 +119,29 @@ def edges_of(geometries: Geometries) -> Edges:
             there = np.isfinite(x)  # an empty point has no place
             x, y, owner = x[there], y[there], owner[there]
             return Edges(x, y, x, y, owner, np.full(len(x), -1), np.searchsorted(owner, np.arange(n + 1)))
-        case GeometryType.LINESTRING | GeometryType.MULTILINESTRING:
+        case _:
             paths = offsets[1] if len(offsets) > 1 else np.arange(n + 1)
             return Edges(*_taken_apart(xy, offsets[0], np.zeros(0, dtype=np.int64), paths))
-        case _:
-            shells = offsets[1][:-1]
-            paths = offsets[1][offsets[2]] if len(offsets) > 2 else offsets[1]
-            return Edges(*_taken_apart(xy, offsets[0], shells, paths))
+
+
+def _rings(geometries: Geometries) -> tuple[Floats, Ints, Ints, Ints]:
+    """
+    Give the vertices of polygons, where each ring ends, which rings are shells, and where each polygon's begin.
+
+    As `shapely.to_ragged_array` does, which builds every ring: most sites have but one, known by its polygon.
+    """
+    count = shapely.get_num_coordinates(geometries).astype(np.int64)
+    many = (shapely.get_type_id(geometries) != GeometryType.POLYGON) | (shapely.get_num_interior_rings(geometries) > 0)
+    parts, polygon = shapely.get_parts(geometries[many], return_index=True)
+    rings, part = shapely.get_rings(parts, return_index=True)
+    number = (count > 0).astype(np.int64)
+    number[many] = np.bincount(polygon[part], minlength=int(many.sum()))
+    owner = np.repeat(np.arange(len(geometries)), number)
+    vertices, outer = count[owner], np.ones(len(owner), dtype=bool)
+    vertices[many[owner]] = shapely.get_num_coordinates(rings)
+    outer[many[owner]] = np.diff(part, prepend=-1) != 0
+    begins = [np.concatenate([np.zeros(1, np.int64), np.cumsum(some)]) for some in (vertices, number)]
+    return shapely.get_coordinates(geometries), begins[0], np.flatnonzero(outer), begins[1]
 
 
 def _mixed(geometries: Geometries, dimension: NDArray[np.int32]) -> Edges:
@@ -272,6 +290,21 @@ def step_over(ux, uy, vx, vy, ax, ay, bx, by):
     if from_side == side_of_layer_edge(ux, uy, vx, vy, bx, by):
         return 0
     return 1 if from_side < 0.0 else -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def crossing(px, py, qx, qy, ux, uy, vx, vy):
+    """
+    Give where an edge from p to q and one from u to v, which cross, do so: the shares of the first and the second.
+
+    The first is the ratio of two distances from the second edge, which have no cancellation in common; the second is
+    that point dropped there.
+    """
+    ex, ey = vx - ux, vy - uy
+    before = abs(ex * (py - uy) - ey * (px - ux))
+    after = abs(ex * (qy - uy) - ey * (qx - ux))
+    t = before / (before + after) if before + after > 0.0 else 0.5
+    return t, (((px - ux) + t * (qx - px)) * ex + ((py - uy) + t * (qy - py)) * ey) / (ex * ex + ey * ey)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

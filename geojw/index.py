@@ -29,6 +29,9 @@ FACET_EDGES = 4
 AREA, LINE, POINT = 2, 1, 0
 """Dimensions of sites and features."""
 
+AGREES_M2, AGREES_SHARE = 1e-4, 1e-9
+"""Two areas agree to this; 1e-4 m² is the last digit that is written."""
+
 Bools = NDArray[np.bool_]
 
 
@@ -126,9 +129,12 @@ class Part(NamedTuple):
 
 def size_of(geometries: Geometries, dimension: Ints) -> Floats:
     """Area in m² of what should be polygons, length in m of lines, 1 for points that are there."""
-    area, length = shapely.area(geometries), shapely.length(geometries)
-    there = (~shapely.is_empty(geometries)).astype(float)
-    return np.asarray(np.select([dimension == AREA, dimension == LINE], [area, length], there), dtype=float)
+    out = np.empty(len(geometries))
+    areas, lines = dimension == AREA, dimension == LINE
+    rest = ~(areas | lines)
+    out[areas], out[lines] = shapely.area(geometries[areas]), shapely.length(geometries[lines])
+    out[rest] = ~shapely.is_empty(geometries[rest])
+    return out
 
 
 class LayerIndex:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import shapely
 from pyarrow import compute
 
-from geojw.answers import LayerData
+from geojw.batch import LayerData
 from geojw.boundary_points import Plots
 from geojw.cleaned import write_cleaned
 from geojw.coordinates import Extent
@@ -208,8 +208,8 @@ def inspect(path: str | Path, zone: Zone, lang: str, **asked: Any) -> Inspection
         return Inspection(Path(path).name, refused=error.faults)
     file = files.files[0]
     out = Inspection(file.path.name, _facts(file, lang), remarks=list(files.remarks), rows=len(files))
-    out.twice = sorted(set(pd.Index(files.ids)[pd.Index(files.ids).duplicated(keep=False)].tolist()))
-    out.unnamed = sum(name == f"{file.path.stem}-{row}" for row, name in enumerate(files.ids, 1))
+    out.twice = files.repeated
+    out.unnamed = sum(name == f"{file.path.stem}-{row}" for row, name in enumerate(file.ids.to_pylist(), 1))
     _fields(out, file, zone.pack.site_columns)
     bounds = np.full((0, 4), 0.0)
     for sites in files.batches(BATCH):

@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import shapely
+from pyarrow import compute
 from pyproj import CRS
 
 from geojw import safety
 from geojw.access_list import text_of, texts
-from geojw.answers import ADDED_ACCURACY
+from geojw.batch import ADDED_ACCURACY
 from geojw.datums import Stated, header_crs, recognise
-from geojw.delivery import GEOMETRY, REASON, Delivery, X, Y
+from geojw.delivery import GEOMETRY, REASON, ROWS, Delivery, X, Y
 from geojw.errors import CRSError, Fault, SitesError
 from geojw.geodesy import AnalysisCRS, Floats, Geometries, densify
 from geojw.georeference import Georeference, Way, settled
@@ -130,7 +131,7 @@ class SiteFile:
     place: Georeference
     id_column: str | None
     name_column: str | None
-    ids: np.ndarray[Any, Any]
+    ids: pa.LargeStringArray
     most_vertices: int
     remarks: tuple[Fault, ...] = ()
 
@@ -179,7 +180,7 @@ class SiteFile:
         """Give some rows as they are, with their ids, source, row, and the reason why they are useless."""
         table = self.delivered.table
         whole = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all())
-        part = table.slice(int(rows[0]), len(rows)) if whole else _taken(table, rows)
+        part = table.slice(int(rows[0]), len(rows)) if whole else self.delivered.take(rows)
         wkb = part[GEOMETRY].to_numpy(zero_copy_only=False)
         with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found and refused
             shapes = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)
@@ -189,7 +190,7 @@ class SiteFile:
         except CRSError as error:
             raise SitesError(error.faults) from None
         attributes = part.drop_columns([GEOMETRY, REASON, X, Y]).to_pandas()
-        index = pd.Index(self.ids[rows], name="site_id", dtype=object)
+        index = pd.Index(_texts(self.ids.take(pa.array(rows, pa.int64()))), name="site_id", dtype=object)
         frame = gpd.GeoDataFrame(attributes.set_axis(index, axis=0), geometry=shapes, crs=self.crs)
         if self.name_column is not None and self.name_column != "name":
             frame["name"] = frame[self.name_column]
@@ -198,17 +199,6 @@ class SiteFile:
             frame[ADDED_ACCURACY] = added
         self.delivered.forget()
         return frame
-
-
-def _taken(table: pa.Table, rows: Ints) -> pa.Table:
-    """Take sorted rows, piece by piece: the table's own `take` would first copy all of it."""
-    parts, start = [], 0
-    for batch in table.to_batches():
-        own = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
-        if len(own):
-            parts.append(batch.take(pa.array(own, pa.int64())))
-        start += batch.num_rows
-    return pa.Table.from_batches(parts, schema=table.schema)
 
 
 def stated_crs(delivered: Delivered, xy: Floats, where: str) -> Stated | None:
@@ -235,12 +225,22 @@ def _row_reasons(
     return out
 
 
-def _ids(table: pa.Table, column: str | None, stem: str) -> np.ndarray[Any, Any]:
-    """Give the ids of all rows; a row without one is called by its file and number."""
-    ids = np.full(len(table), "", dtype=object) if column is None else texts(table[column].to_pandas()).astype(object)
-    for row in np.flatnonzero(ids == ""):
-        ids[row] = f"{stem}-{row + 1}"
-    return ids
+def _ids(table: pa.Table, column: str | None, stem: str) -> pa.LargeStringArray:
+    """Give the ids of all rows, packed; a row without one is called by its file and number."""
+    parts, row = [], 0
+    for batch in table.to_batches(max_chunksize=ROWS):
+        ids = np.full(len(batch), "", dtype=object)
+        if column is not None:
+            ids[:] = texts(batch[column].to_pandas())
+        for at in np.flatnonzero(ids == ""):
+            ids[at] = f"{stem}-{row + at + 1}"
+        parts.append(pa.array(ids, pa.large_string()))
+        row += len(batch)
+    return pa.concat_arrays(parts or [pa.array([], pa.large_string())])
+
+
+def _texts(words: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    return np.asarray(words.to_numpy(zero_copy_only=False), dtype=object)
 
 
 def _id_column(fields: Sequence[str], asked: Asked, path: Path) -> str | None:
@@ -270,6 +270,13 @@ class SiteFiles:
     reader
         The reading process, if the caller has started one.
 
+    Attributes
+    ----------
+    files
+        What was read.
+    repeated
+        The ids that several rows have, sorted.
+
     Raises
     ------
     SitesError
@@ -292,13 +299,17 @@ class SiteFiles:
                 faults += error.faults
         if faults or not self.files:
             raise SitesError(faults or [Fault("no_files", "sites")])
-        self.ids = np.concatenate([file.ids for file in self.files])
         self._starts = np.cumsum([0, *(len(file.ids) for file in self.files)])
+        ids = pa.concat_arrays([file.ids for file in self.files])
+        self._order = compute.array_sort_indices(ids).to_numpy().astype(np.int64)  # of equal ids the first row first
+        in_order = ids.take(pa.array(self._order))
+        again = compute.equal(in_order[1:], in_order[:-1])
+        self.repeated: list[str] = compute.unique(in_order[1:].filter(again)).to_pylist()
         # No repeated id may win by standing first: all its rows are refused.
-        self._twice = pd.Index(self.ids).duplicated(keep=False)
+        self._twice = compute.is_in(ids, pa.array(self.repeated, pa.large_string())).to_numpy(zero_copy_only=False)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._twice)
 
     @property
     def remarks(self) -> tuple[Fault, ...]:
@@ -307,15 +318,13 @@ class SiteFiles:
 
     def batches(self, size: int, done: Collection[int] = ()) -> Iterator[Sites]:
         """Read at most `size` rows at a time, but for batches that are done; the ids of each sort before the next's."""
-        order = np.argsort(self.ids.astype(str), kind="stable")
         for number, start in enumerate(range(0, max(len(self), 1), size)):
             if number in done:
                 continue
-            rows = np.sort(order[start : start + size])
+            rows = np.sort(self._order[start : start + size])
             frame = self._read(rows)
-            twice = self._twice[rows]
-            rejected = _rejected(frame[twice], ["site_id_twice"] * int(twice.sum()))
-            yield Sites(frame[~twice].sort_index(), rejected)
+            kept, rejected = _parted(frame, np.where(self._twice[rows], "site_id_twice", "").astype(object))
+            yield Sites(kept.sort_index(), rejected)
 
     def _read(self, rows: Ints) -> gpd.GeoDataFrame:
         parts = []
@@ -368,8 +377,16 @@ def sites_of(frame: gpd.GeoDataFrame) -> Sites:
     out = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame.copy()
     out["_source"], out["_row"] = "frame", np.arange(1, len(frame) + 1)
     out.index = pd.Index([text_of(v) or f"frame-{n}" for n, v in enumerate(ids, 1)], name="site_id", dtype=object)
-    twice = out.index.duplicated(keep=False)
-    return Sites(out[~twice].sort_index(), _rejected(out[twice], ["site_id_twice"] * int(twice.sum())))
+    kept, rejected = _parted(out, np.where(out.index.duplicated(keep=False), "site_id_twice", "").astype(object))
+    return Sites(kept.sort_index() if not kept.index.is_monotonic_increasing else kept, rejected)
+
+
+def _parted(frame: gpd.GeoDataFrame, reasons: np.ndarray[Any, Any]) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
+    """Part rows with a reason against them from the others."""
+    refused = reasons != ""
+    if not refused.any():  # a copy of every column for nothing
+        return frame, pd.DataFrame(columns=list(REJECTED), dtype=object)
+    return frame[~refused], _rejected(frame[refused], list(reasons[refused]))
 
 
 def _rejected(rows: pd.DataFrame, keys: Sequence[str | Fault]) -> pd.DataFrame:
@@ -422,12 +439,13 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
         )
         for r in np.flatnonzero(bad.invalid & ~refused)
     )
-    kept = frame[~refused].drop(columns=[name for name in OWN if name in frame.columns])
-    placed = kept.set_geometry(gpd.GeoSeries(shapes[~refused], index=kept.index, crs=analysis.crs))
-    rejected = pd.concat([sites.rejected, _rejected(frame[refused], list(reasons[refused]))], ignore_index=True)
-    return Sites(
-        placed, rejected.sort_values(["source", "row"], ignore_index=True), (*sites.remarks, *renamed, *remarks)
-    )
+    kept, rejected = _parted(frame, reasons)
+    columns = [name for name in kept.columns if name not in (*OWN, kept.geometry.name)]
+    placed = gpd.GeoDataFrame(pd.DataFrame(kept)[columns], geometry=shapes[~refused], crs=analysis.crs)
+    if len(sites.rejected) or len(rejected):
+        rejected = pd.concat([sites.rejected, rejected], ignore_index=True)
+        rejected = rejected.sort_values(["source", "row"], ignore_index=True)
+    return Sites(placed, rejected, (*sites.remarks, *renamed, *remarks))
 
 
 def _refusals(raw: Geometries, shapes: Geometries) -> list[str]:

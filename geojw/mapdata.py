@@ -78,7 +78,7 @@ class MapLayer:
     label
         Column that names a feature; its id does where this is None or the cell is empty.
     paint
-        ``colour`` (#rrggbb), ``opacity`` (0-1), ``weight`` (px), ``dash`` ("6 3"), ``hatch`` (bool).
+        ``colour`` (#rrggbb), ``opacity`` (0-1), ``weight`` (px), ``dash`` ("6 3"), ``hatch`` (bool, or ``"cross"``).
     status
         ``official``, ``open`` or ``synthetic``.
     source
@@ -108,6 +108,12 @@ class MapLayer:
         Who let this audience see it, and when.
     names_en
         English names by label; where there is one it stands before the label.
+    shades
+        Classes of a figure, for the legend: what each says and how strongly it is filled.
+    shade
+        Id -> number of its class.
+    labelled
+        Whether its areas carry their names at every zoom.
     """
 
     id: str
@@ -130,6 +136,9 @@ class MapLayer:
     coverage: Coverage = Coverage(known=False)
     release: str | None = None
     names_en: Mapping[str, str] = field(default_factory=dict)
+    shades: Sequence[tuple[str, float]] = ()
+    shade: Mapping[Hashable, int] = field(default_factory=dict)
+    labelled: bool = False
 
     @property
     def kind(self) -> str:
@@ -248,6 +257,7 @@ def _layer(layer: MapLayer, geometries: Geometries, packing: Packing) -> dict[st
     features = [
         {"id": shown(key) if layer.ids_shown else None, "label": _label(name, key, layer.names_en), "values": values}
         | {"geometry": shape} | ({"adrift": True} if key in adrift else {})
+        | ({"shade": layer.shades[layer.shade[key]][1]} if key in layer.shade else {})
         for (key, *values), name, shape in zip(rows, names, packing.packed(geometries), strict=True)
         if shape is not None
     ]  # fmt: skip
@@ -264,6 +274,8 @@ def _layer(layer: MapLayer, geometries: Geometries, packing: Packing) -> dict[st
         "zone": layer.zone,
         "paint": {"opacity": 0.25, "weight": 1.0, "dash": None, "hatch": False} | dict(layer.paint),
         "named": layer.label is not None,
+        "labelled": layer.labelled,
+        "shades": [(shown(text), opacity) for text, opacity in layer.shades],
         "columns": [shown(column) for column in table.columns],
         "features": features,
         "rings": [*_rings(layer, geometries, packing)],

@@ -23,6 +23,7 @@ from geojw.errors import CRSError, Fault, OutputError
 from geojw.mapdata import VERDICTS, MapLayer, MapRule, json_text, packed_layers, packed_rules, shown
 from geojw.mapsites import CROWD, MANY, packed_findings, packed_sites
 from geojw.packing import Packing
+from geojw.pagetables import PageTable, packed_tables
 
 Box = tuple[float, float, float, float]
 
@@ -66,6 +67,7 @@ _SCRIPTS = (
     "cards",
     "rules",
     "table",
+    "figures",
     "check",
     "tools",
     "paper",
@@ -109,6 +111,8 @@ class Face:
         Name of the table of findings beside the page.
     split
         Scripts and styles in files of a folder ``assets``.
+    tables
+        Figures that stand above the legend.
     """
 
     audience: str = "internal"
@@ -124,6 +128,7 @@ class Face:
     gaode: bool = False
     findings_file: str | None = None
     split: bool = False
+    tables: Sequence[PageTable] = ()
 
     @property
     def images(self) -> str:
@@ -213,6 +218,7 @@ def draw_screening(
         **{key: getattr(face, key) for key in ("audience", "mark", "review", "centre", "check", "sliver_m2", "gaode")},
         **{key: getattr(face, key) for key in ("tianditu", "findings_file")},
     }
+    data["tables"] = packed_tables(face.tables, data["layers"], [*ranked.index])
     page = data | {
         "t": texts,
         "groups": _groups(layers, data["layers"]),

@@ -32,8 +32,9 @@ _OF_RULE = ("rule_id", "layer", "op", "limit", "basis", "says")
 """What is the same in every finding of a rule."""
 _OF_SITE = ("rule_id", *(name for name in FINDING if name not in _OF_RULE))
 SITE = ("name", "verdict", "certainty", "decided_by", "area_m2", "at_least", "at_most", "could_become")
+CHANGED = ("before", "changed_by")
+"""What is said of a site besides where two versions are compared: the verdict before, and the rules that changed it."""
 _OWN = ("name", "area_m2")
-_SAID = tuple(name for name in SITE if name not in _OWN)
 
 _OUTCOMES = ("hit", "not_evaluable", "no_coverage", "source_failed", "withheld", "lifted", "clear")
 _ROUGH = 3
@@ -58,13 +59,14 @@ def packed_sites(sites: gpd.GeoDataFrame, packing: Packing) -> dict[str, Any]:
         raise OutputError([Fault("map_sites_heavy", "sites", fields | {"most_vertices": f"{MOST_SITE_VERTICES:,}"})])
     spots = shapely.get_coordinates(shapely.points(_spots(geometries)))
     steps = packing.steps(np.nan_to_num(spots))
+    told = [name for name in (*SITE, *CHANGED) if name in sites.columns and name not in _OWN]
     said: dict[tuple[Cell, ...], int] = {}
     names, areas = ([cell(value) for value in sites[column]] for column in _OWN)
-    words = (tuple(map(cell, row)) for row in sites[list(_SAID)].itertuples(index=False, name=None))
+    words = (tuple(map(cell, row)) for row in sites[told].itertuples(index=False, name=None))
     columns = zip(sites.index, steps.tolist(), packing.packed(geometries, steps), names, areas, words, strict=True)
     return {
         "columns": ["id", "x", "y", "geometry", *_OWN, "said"],
-        "said_columns": _SAID,
+        "said_columns": told,
         "rows": [
             [shown(key), x, y, shape, name, area, said.setdefault(word, len(said))]
             for key, (x, y), shape, name, area, word in columns

@@ -101,6 +101,36 @@ def _closest(sx, sy, tx, ty, inverse, first, last, ux, uy, vx, vy, open_end, may
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _beyond(sx, sy, tx, ty, first, last, x, y, ux, uy, vx, vy, limit):
+    """Whether a strip wider than the limit separates a layer's edge from a site around (x, y): then it is no nearer."""
+    ex, ey = vx - ux, vy - uy
+    t = _share(x, y, ux, uy, ex, ey, _inverse(ex, ey))
+    nx, ny = ux + t * ex - x, uy + t * ey - y
+    length = np.hypot(nx, ny)
+    if length == 0.0:
+        return False
+    nx, ny = nx / length, ny / length
+    most = -np.inf
+    for e in range(first, last):
+        most = max(most, (sx[e] - x) * nx + (sy[e] - y) * ny, (tx[e] - x) * nx + (ty[e] - y) * ny)
+    gap = min((ux - x) * nx + (uy - y) * ny, (vx - x) * nx + (vy - y) * ny) - most
+    return gap > 0.0 and gap * gap > limit
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _nearest_to(x, y, edges, listed, begin, end, kept):
+    """Give where in a cell's list the edge nearest to a point is: looked at first, it leaves few others to look at."""
+    ux, uy, vx, vy, owner = edges.px, edges.py, edges.qx, edges.qy, edges.owner
+    best, least = begin, np.inf
+    for i in range(begin, end):
+        j = listed[i]
+        one = square_to_edge(x, y, ux[j], uy[j], vx[j], vy[j])
+        if one < least and kept[owner[j]]:
+            best, least = i, one
+    return best
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squares):
     """Look through the cells around a site, ring by ring, until none can hold a nearer edge; give the candidates."""
     # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
@@ -110,7 +140,7 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
     west, south, east, north = box_of(sites, first, last)
     c0, c1 = cell_at(west, grid.x0, cell_m, columns), cell_at(east, grid.x0, cell_m, columns)
     r0, r1 = cell_at(south, grid.y0, cell_m, rows), cell_at(north, grid.y0, cell_m, rows)
-    x0, y0 = sx[first], sy[first]
+    middle_x, middle_y = (west + east) / 2.0, (south + north) / 2.0
     inverse = np.empty(last - first)
     for e in range(first, last):
         inverse[e - first] = _inverse(tx[e] - sx[e], ty[e] - sy[e])
@@ -125,16 +155,22 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
                 if c < 0 or c >= columns:
                     continue
                 begin, end = begins[r * columns + c], begins[r * columns + c + 1]
-                for i in range(begin, end):  # no farther than one vertex of the site: soon a near limit
-                    j = listed[i]
-                    one = square_to_edge(x0, y0, ux[j], uy[j], vx[j], vy[j])
-                    if one < limit and kept[owner[j]]:
-                        limit = min(limit, _widened(one, spread))
-                for i in range(begin, end):
-                    j = listed[i]
+                if begin == end:
+                    continue
+                left, low = grid.x0 + c * cell_m, grid.y0 + r * cell_m
+                dx, dy = max(west - left - cell_m, left - east, 0.0), max(south - low - cell_m, low - north, 0.0)
+                if dx * dx + dy * dy > limit:  # of an edge that is nearer, the nearest point lies in another cell
+                    continue
+                ahead = _nearest_to(middle_x, middle_y, grid.edges, listed, begin, end, kept)
+                for i in range(begin - 1, end):
+                    if i == ahead:
+                        continue
+                    j = listed[i] if i >= begin else listed[ahead]
                     dx = max(west - max(ux[j], vx[j]), min(ux[j], vx[j]) - east, 0.0)
                     dy = max(south - max(uy[j], vy[j]), min(uy[j], vy[j]) - north, 0.0)
                     if dx * dx + dy * dy > limit or not kept[owner[j]]:
+                        continue
+                    if _beyond(sx, sy, tx, ty, first, last, middle_x, middle_y, ux[j], uy[j], vx[j], vy[j], limit):
                         continue
                     square, x, y, a, b = _closest(
                         sx, sy, tx, ty, inverse, first, last, ux[j], uy[j], vx[j], vy[j],

@@ -16,16 +16,13 @@ from numpy.typing import NDArray
 from shapely import GeometryType
 
 from geojw.geodesy import Floats, Geometries
-from geojw.grid import Grid, candidates_in, grown, grown_rows, step_over
-from geojw.index import Bools, Part, even_cuts, in_threads
+from geojw.grid import Grid, candidates_in, crossing, grown, grown_rows, step_over
+from geojw.index import AGREES_M2, AGREES_SHARE, Bools, Part, even_cuts, in_threads
 from geojw.pieces import Ints
 from geojw.shares import box_of, features_at, site_holds, work_for
 
-AGREES_M2, AGREES_SHARE = 1e-4, 1e-9
-"""A traced shape has the measured area to this; 1e-4 m² is the last digit that is written of it."""
 
-
-def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int = 1) -> tuple[Geometries, Bools]:
+def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int = 1) -> Geometries:
     """
     Build the shapes that sites share with features, pair by pair.
 
@@ -44,10 +41,8 @@ def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int 
 
     Returns
     -------
-    shapes : ndarray
-        A polygon or multipolygon a pair; None where `done` is not set.
-    done : ndarray
-        Whether the shape could be traced; the others are for GEOS.
+    ndarray
+        A polygon or multipolygon a pair; None where it could not be traced: those are for GEOS.
     """
     found: dict[int, tuple[Floats, Ints, Ints, NDArray[np.bool_]]] = {}
     edges = part.edges
@@ -64,7 +59,7 @@ def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int 
     done = np.abs(shapely.area(shapes) - area_m2) <= AGREES_M2 + AGREES_SHARE * area_m2
     done[done] = shapely.is_valid(shapes[done])
     shapes[~done] = None
-    return shapes, done
+    return shapes
 
 
 def _assemble(shapes: Geometries, start: int, xy: Floats, ring_ends: Ints, rings: Ints, outer: Bools) -> None:
@@ -108,16 +103,11 @@ def _crossings(sites, first, last, edges, f, found, candidates, spots):
             step = step_over(ux[j], uy[j], vx[j], vy[j], px[e], py[e], qx[e], qy[e])
             if step == 0:
                 continue
-            ex, ey = vx[j] - ux[j], vy[j] - uy[j]
-            before = abs(ex * (py[e] - uy[j]) - ey * (px[e] - ux[j]))
-            after = abs(ex * (qy[e] - uy[j]) - ey * (qx[e] - ux[j]))
-            t = before / (before + after) if before + after > 0.0 else 0.5
-            x, y = px[e] + t * (qx[e] - px[e]), py[e] + t * (qy[e] - py[e])
+            t, at = crossing(px[e], py[e], qx[e], qy[e], ux[j], uy[j], vx[j], vy[j])
             if count == len(spots):
                 spots = grown_rows(spots, count)
-            spots[count, 0], spots[count, 1], spots[count, 2] = e, t, j
-            spots[count, 3] = ((x - ux[j]) * ex + (y - uy[j]) * ey) / (ex * ex + ey * ey)
-            spots[count, 4], spots[count, 5], spots[count, 6] = step, x, y
+            spots[count, 0], spots[count, 1], spots[count, 2], spots[count, 3], spots[count, 4] = e, t, j, at, step
+            spots[count, 5], spots[count, 6] = px[e] + t * (qx[e] - px[e]), py[e] + t * (qy[e] - py[e])
             count += 1
     return count, spots
 

@@ -21,6 +21,9 @@ from geojw.screening import Screening
 from geojw.texts import say, texts_of
 from geojw.zone import Zone
 
+AROUND = 0.01
+"""Degrees that are shown around sites, or the centre, where there is no outline: a point is no view."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -153,9 +156,11 @@ def extent(zone: Zone, sites: gpd.GeoDataFrame) -> tuple[float, float, float, fl
         outline = zone.layer(zone.pack.zone.boundary).index.everything.union
         bounds = shapely.bounds(zone.analysis.to_geographic(np.array([outline], dtype=object)))[0]
         return tuple(float(value) for value in bounds)  # type: ignore[return-value]
-    bounds = sites.total_bounds
     lon, lat = zone.pack.zone.centre
-    return tuple(map(float, bounds)) if np.isfinite(bounds).all() else (lon, lat, lon, lat)  # type: ignore[return-value]
+    west, south, east, north = sites.total_bounds if len(sites) else (lon, lat, lon, lat)
+    if not np.isfinite([west, south, east, north]).all():
+        west, south, east, north = lon, lat, lon, lat
+    return float(west) - AROUND, float(south) - AROUND, float(east) + AROUND, float(north) + AROUND
 
 
 def page_texts(lang: str) -> dict[str, str]:

@@ -28,6 +28,7 @@ import pyarrow as pa
 from geojw.delivery import Delivery
 from geojw.encoding import Encoding
 from geojw.errors import Fault, SitesError
+from geojw.pieces import Ints
 from geojw.safety import Limits
 
 MEMORY_MB = 8_000
@@ -51,6 +52,17 @@ class Delivered:
     said: Delivery
     table: pa.Table
     mapped: mmap.mmap
+
+    def take(self, rows: Ints) -> pa.Table:
+        """Take sorted rows, piece by piece, so that of a long file only a piece is in memory at a time."""
+        parts, start = [], 0
+        for batch in self.table.to_batches():
+            own = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
+            if len(own):
+                parts.append(batch.take(pa.array(own, pa.int64())))
+                self.forget()
+            start += batch.num_rows
+        return pa.Table.from_batches(parts, schema=self.table.schema)
 
     def forget(self) -> None:
         """Let go of the memory of rows that were read; they come back from the disk if they are asked for again."""

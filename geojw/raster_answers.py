@@ -9,7 +9,8 @@ import pandas as pd
 
 from geojw import cover
 from geojw.access_list import FALSE, TRUE, Rule, Test
-from geojw.answers import Answer, Batch
+from geojw.answers import Answer
+from geojw.batch import Batch
 from geojw.catalogue import Layer
 from geojw.geodesy import Floats
 from geojw.index import POINT, Bools, Shapes

@@ -78,8 +78,9 @@ def repaired(geometry: Geometries, crs: CRS) -> tuple[Geometries, Geometries, Bo
     invalid : ndarray
         Where the two differ.
     """
+    flat, high = geometry.copy(), shapely.has_z(geometry) | shapely.has_m(geometry)
     with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found here
-        flat = shapely.force_2d(geometry)
+        flat[high] = shapely.force_2d(flat[high])
     missing = shapely.is_missing(flat) | is_wild(flat, degrees=crs.is_geographic)
     flat[missing] = shapely.Polygon()
     invalid = np.asarray(~shapely.is_valid(flat), dtype=bool)

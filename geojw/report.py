@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from importlib.metadata import version
+from operator import is_
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,16 +21,17 @@ import shapely
 from pyproj import CRS
 
 from geojw import overlay
-from geojw.answers import LayerData
+from geojw.batch import LayerData
 from geojw.errors import ClusterError, Fault, OutputError
 from geojw.findings import FINDINGS, OVERLAPS
 from geojw.folder import ResultFolder
 from geojw.geodesy import AnalysisCRS, Floats, Geometries
 from geojw.index import Shapes, default_workers
 from geojw.journal import Key, Mark, Workplace, added_hash, changed
-from geojw.screening import REJECTED, VERDICTS, Screening
+from geojw.screening import REJECTED, Screening
 from geojw.tables import NUMBERS, Format, word_of
 from geojw.tables import Table as _Table
+from geojw.verdicts import VERDICTS
 
 COLUMNS: Mapping[str, Sequence[str]] = {
     "verdicts": VERDICTS, "findings": FINDINGS, "overlaps": OVERLAPS, "rejected": REJECTED,
@@ -89,14 +91,21 @@ class Tables:
         verdicts = screening.verdicts
         if only_not_clear:
             verdicts = verdicts[(verdicts["verdict"] != "clear")]
-        shown = screening.sites.geometry.loc[verdicts["site_id"]]
-        self._write_shapes("sites", verdicts, self.analysis.to_geographic(np.asarray(shown.values, dtype=object)))
+        ids = pd.Index(verdicts["site_id"])
+        sites = np.asarray(screening.sites.geometry.loc[ids].values, dtype=object)
+        shown = self.analysis.to_geographic(sites)
+        self._write_shapes("sites", verdicts, shown)
         rows = screening.coded_overlaps
+        rows = rows[rows["overlap_share"].notna()]
         if only_not_clear:
-            rows = rows[pd.Index(verdicts["site_id"]).get_indexer(pd.Index(rows["site_id"])) >= 0]
-        rows = rows[rows["overlap_share"].notna()].reset_index(drop=True)
+            rows = rows[ids.get_indexer(pd.Index(rows["site_id"])) >= 0]
+        rows = rows.reset_index(drop=True)
         shapes = overlap_shapes(rows, screening.sites, layers, many=screening.many)
-        self._write_shapes("overlaps", rows, self.analysis.to_geographic(shapes))
+        site = ids.get_indexer(pd.Index(rows["site_id"]))
+        whole = np.fromiter(map(is_, shapes, sites[site]), dtype=bool, count=len(shapes))
+        shapes[whole] = shown[site[whole]]  # a site that lies inside is brought to degrees but once
+        shapes[~whole] = self.analysis.to_geographic(shapes[~whole])
+        self._write_shapes("overlaps", rows, shapes)
 
     def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: Geometries) -> None:
         self._table(f"result_{name}.parquet").add(rows, shapes)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
@@ -26,6 +27,7 @@ from geojw.screening import Screening
 from geojw.slivers import SLIVER_SHARE
 from geojw.tally import REMARKS_KEPT, Tally, fault_of, strictest
 from geojw.texts import say
+from geojw.verdicts import VERDICTS
 from geojw.zone import Zone
 
 AUDIENCE: Audience = "internal"
@@ -89,7 +91,7 @@ class Summary:
     remarks: list[Fault] = field(default_factory=list)
     notes: list[tuple[str, str, str, str]] = field(default_factory=list)
     lifted: int = 0
-    worst: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(screening.VERDICTS)))
+    worst: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(VERDICTS)))
     resumed: int = 0
     said: list[Fault] = field(default_factory=list)
 
@@ -125,7 +127,7 @@ class Summary:
         new = [fault for fault in map(fault_of, tally.remarks) if fault not in self.remarks]
         self.remarks += new[: max(REMARKS_KEPT - len(self.remarks), 0)]
         self.notes += [tuple(note) for note in tally.notes]  # type: ignore[misc]
-        self.worst = strictest(_joined(self.worst, pd.DataFrame(tally.worst, columns=list(screening.VERDICTS))))
+        self.worst = strictest(_joined(self.worst, pd.DataFrame(tally.worst, columns=list(VERDICTS))))
 
     def not_below(self, effect: str) -> int:
         """Count the sites that may be as strict as `effect` or stricter."""
@@ -326,7 +328,7 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
         sites = next(batches, None)
         return None if sites is None else place(sites, zone.analysis, zone.pack.site_columns)
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+    with _settled(), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         ahead, behind = reader.submit(read), writer.submit(lambda: None)
         while (placed := ahead.result()) is not None:
             ahead = reader.submit(read)
@@ -340,8 +342,21 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
             counted = tally.plain() if summary.in_batches else None
             behind = writer.submit(output.add, part, zone.layers_read(), only_not_clear=only, counted=counted)
             summary.add(tally)
+            gc.collect()
             yield part
         behind.result()
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """Switch off the collector of garbage, which would look through all geometries again and again (`gc.collect`)."""
+    gc.freeze()  # what is loaded now stays
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def _page(parts: list[Screening], summary: Summary) -> str:

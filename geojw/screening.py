@@ -15,26 +15,21 @@ import pandas as pd
 import shapely
 from pandas.api.types import union_categoricals
 
-from geojw.access_list import EFFECTS, Rule, listed, texts
-from geojw.answers import Batch, BeyondError, LayerData, OnLayer, site_accuracy_m
+from geojw.access_list import Rule, listed
+from geojw.answers import BeyondError, OnLayer
+from geojw.batch import Batch, LayerData, site_accuracy_m
 from geojw.catalogue import Layer
 from geojw.errors import CRSError, Fault, LayerError
-from geojw.findings import FINDINGS, OVERLAPS, WORDS, Columns, LayerFindings
-from geojw.geodesy import AnalysisCRS, planar_area_m2, read_crs
-from geojw.index import AREA, LINE, Bools, Shapes, default_workers
+from geojw.findings import FINDINGS, OVERLAPS, WORDS, Cells, Columns, LayerFindings
+from geojw.geodesy import AnalysisCRS
+from geojw.index import Shapes, default_workers
 from geojw.pack import Pack
 from geojw.pieces import Ints
-from geojw.quantity_rows import AREA_UNITS
 from geojw.rasters import RasterData
-from geojw.texts import say
-from geojw.wording import Texts, by_kind, joined
+from geojw.verdicts import verdicts_of
+from geojw.wording import Texts, by_kind
 
-UNKNOWN_OUTCOMES = ("no_coverage", "source_failed", "not_evaluable")
 BATCH = 20_000
-VERDICTS = (
-    "site_id", "name", "verdict", "certainty", "decided_by", "area_m2", "hits", "unknown", "at_least", "at_most",
-    "could_become", "lifted", "area_ha", "area_mu", "length_m", "area_planar_m2", "verdict_text", "data",
-)  # fmt: skip
 REJECTED = ("source", "row", "site_id", "reason")
 NEAR_M = 1_000.0
 """How much farther than the largest limit a large layer is read at first."""
@@ -167,7 +162,7 @@ def screen(
         raise CRSError([Fault("sites_crs", "sites", {"crs": sites.crs, "wanted": source.analysis.crs.name})])
     if not sites.index.is_unique:
         raise CRSError([Fault("sites_index", "sites")])
-    sites = sites.sort_index()
+    sites = sites if sites.index.is_monotonic_increasing else sites.sort_index()
     many = len(sites) >= MANY if many is None else many
     parts = [
         _screen_batch(sites.iloc[start : start + batch], source, on, lang, workers or default_workers(), many=many)
@@ -212,7 +207,7 @@ def _screen_batch(
     sites: gpd.GeoDataFrame, source: Source, day: date, lang: str, workers: int, *, many: bool
 ) -> Screening:
     """Put some sites to all rules in force."""
-    attributes = pd.DataFrame(sites.drop(columns=sites.geometry.name))
+    attributes = pd.DataFrame(sites)[[name for name in sites.columns if name != sites.geometry.name]]
     batch = Batch(
         ids=np.asarray(sites.index, dtype=object),
         shapes=Shapes.of(np.asarray(sites.geometry.values, dtype=object), many=many),
@@ -239,7 +234,7 @@ def _screen_batch(
     table = _table(findings, FINDINGS, batch.ids, ["rule_id"])
     merged = _table(overlaps, OVERLAPS, batch.ids, ["layer", "feature_id"])
     none = pd.DataFrame(columns=list(REJECTED))
-    return Screening(_verdicts(table, batch), table, merged, none, failed, tuple(notes), day, sites)
+    return Screening(verdicts_of(table, batch), table, merged, none, failed, tuple(notes), day, sites)
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,154 +324,56 @@ def _table(parts: list[Columns], columns: Sequence[str], ids: Texts, keys: Seque
     if not parts:
         return pd.DataFrame(columns=list(columns))
     row = np.concatenate([part["row"] for part in parts])
-    codes = [pd.factorize(np.concatenate([part[key] for part in parts]), sort=True)[0] for key in keys]
+    counts = [len(part["row"]) for part in parts]
+    cells = {name: _stood([part[name] for part in parts], counts, words=name in WORDS) for name in columns[1:]}
+    known = (cells[key] for key in keys)
+    codes = [cell.codes if isinstance(cell, pd.Categorical) else pd.factorize(cell, sort=True)[0] for cell in known]
     order = np.lexsort((*reversed(codes), row))
-    row, codes = row[order], [code[order] for code in codes]
-    cells: dict[str, Any] = {"site_id": pd.array(ids, dtype="str").take(row)}
-    for name in columns[1:]:
-        column = np.concatenate([part[name] for part in parts])[order]
-        cells[name] = pd.Categorical(column) if name in WORDS and len(row) >= CODED_ROWS else column
-    table = pd.DataFrame(cells)
+    row, codes, cells = row[order], [code[order] for code in codes], {name: cell[order] for name, cell in cells.items()}
     again = np.all([np.diff(key) == 0 for key in (row, *codes)], axis=0)
-    return _merged(table, np.append(again, False) | np.insert(again, 0, False), keys) if again.any() else table
+    if again.any():
+        begin = np.flatnonzero(np.insert(~again, 0, True))
+        row, cells = row[begin], _merged(cells, begin)
+    if len(row) < CODED_ROWS:
+        cells = {name: np.asarray(cell) for name, cell in cells.items()}
+    return pd.DataFrame({"site_id": pd.array(ids, dtype="str").take(row), **cells})
 
 
-def _merged(table: pd.DataFrame, many: Bools, keys: Sequence[str]) -> pd.DataFrame:
-    """Make one row of a feature that both overlaps a site and is the nearest of a distance rule."""
-    key = ["site_id", *keys]
-    how = {column: "first" for column in table.columns if column not in (*key, "rules")}
-    merged = table[many].groupby(key, sort=False, observed=True).agg({**how, "rules": _union_of_lists}).reset_index()
-    out = pd.concat([table[~many], merged[table.columns]], ignore_index=True)
-    coded = [name for name in out.columns if name in WORDS and len(out) >= CODED_ROWS]
-    words = {name: pd.Categorical(out[name].astype(object)) for name in coded}
-    return _plain(out).assign(**words)[list(out.columns)].sort_values(key, kind="stable", ignore_index=True)
+Column = np.ndarray[Any, Any] | pd.Categorical
 
 
-def _union_of_lists(cells: pd.Series) -> str:
-    return ";".join(sorted({item for cell in cells for item in cell.split(";") if item}))
+def _stood(pieces: Sequence[Cells], counts: Sequence[int], *, words: bool) -> Column:
+    """Put the pieces of a column together; words that repeat are compared piece by piece, never row by row."""
+    if not words:
+        return np.concatenate([np.full(n, one) if not isinstance(one, np.ndarray) else one
+                               for one, n in zip(pieces, counts, strict=True)])  # fmt: skip
+    coded = [pd.factorize(one) if isinstance(one, np.ndarray) else (None, [one]) for one in pieces]
+    known = sorted({str(word) for _, its in coded for word in its})
+    place = {word: at for at, word in enumerate(known)}
+    codes = []
+    for (code, its), n in zip(coded, counts, strict=True):
+        mine = np.array([place[word] for word in its], dtype=np.int64)
+        codes.append(np.repeat(mine, n) if code is None else mine[code])
+    return pd.Categorical.from_codes(np.concatenate(codes), pd.Index(known, dtype=object))
 
 
-# ---------------------------------------------------------------------------------------------- verdicts
+def _merged(cells: dict[str, Column], begin: Ints) -> dict[str, Column]:
+    """Make one row of a feature that both overlaps a site and is the nearest of a distance rule, or of several."""
+    out = {name: column[begin] for name, column in cells.items()}
+    rules = np.asarray(cells["rules"])
+    joined_rules = rules[begin]
+    count = np.diff(np.append(begin, len(rules)))
+    step, more = 1, np.flatnonzero(count > 1)
+    while more.size:
+        joined_rules[more] = by_kind(_both_lists, joined_rules[more], rules[begin[more] + step])
+        for name, column in cells.items():
+            if column.dtype.kind == "f":
+                old = out[name][more]
+                out[name][more] = np.where(np.isnan(old), column[begin[more] + step], old)
+        step += 1
+        more = more[count[more] > step]
+    return out | {"rules": pd.Categorical(joined_rules)}
 
 
-def _verdicts(findings: pd.DataFrame, batch: Batch) -> pd.DataFrame:
-    out = decide(findings, batch.ids)
-    shapes, attributes = batch.shapes, batch.attributes
-    area = np.where(shapes.dimension == AREA, shapes.size, np.nan)
-    named = "name" in attributes
-    out["name"] = texts(attributes["name"]) if named else ""
-    out["area_m2"] = np.round(area, 4)
-    out["area_ha"], out["area_mu"] = np.round(area / AREA_UNITS["ha"], 8), np.round(area / AREA_UNITS["mu"], 7)
-    out["length_m"] = np.round(np.where(shapes.dimension == LINE, shapes.size, np.nan), 3)
-    out["area_planar_m2"] = np.nan
-    planar = batch.pack.zone.planar_crs
-    if planar is not None and len(shapes):
-        moved = planar_area_m2(shapes.geometries, batch.analysis.crs, read_crs(planar, "zone.toml, planar_crs"))
-        out["area_planar_m2"] = np.round(np.where(shapes.dimension == AREA, moved, np.nan), 4)
-    claimed = (out["lifted"] != "").to_numpy(dtype=bool)
-    data = out["data"].to_numpy(dtype=object, copy=True)
-    data[claimed] = by_kind(lambda words: "claims_unchecked" + (f";{words}" if words else ""), data[claimed])
-    out["data"] = data
-    words = {word: say(f"verdict.{word}", batch.lang) for word in (*EFFECTS, "undetermined")}
-    out["verdict_text"] = out["verdict"].map(words)
-    return out[list(VERDICTS)]
-
-
-def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
-    """
-    Decide each site from its findings.
-
-    Parameters
-    ----------
-    findings
-        With site_id, rule_id, outcome, effect, certainty, data.
-    ids
-        Every site, also those that no rule governs.
-
-    Returns
-    -------
-    DataFrame
-        One row a site in the order of `ids`: site_id, verdict, certainty, decided_by, hits, unknown, at_least, at_most,
-        could_become, lifted, data.
-    """
-    n = len(ids)
-    site = np.asarray(pd.Index(ids).get_indexer(pd.Index(findings["site_id"])), dtype=np.int64)
-    ranks = {word: rank for rank, word in enumerate(EFFECTS)}
-    rank = np.asarray(findings["effect"].map(ranks), dtype=np.int64)
-    outcome = findings["outcome"].to_numpy(dtype=object)
-    rule = findings["rule_id"].to_numpy(dtype=object)
-    hit, unknown, lifted = outcome == "hit", np.isin(outcome, UNKNOWN_OUTCOMES), outcome == "lifted"
-    at_least, doubt = _most(site, rank, hit, n), _most(site, rank, unknown, n)
-    at_most = np.maximum(at_least, doubt)
-    decided = at_least == at_most
-    words = np.array(EFFECTS, dtype=object)
-    carries = (hit & decided[site] & (rank == at_least[site])) | (unknown & (rank > at_least[site]))
-    marginal = (findings["certainty"] == "marginal").to_numpy(dtype=bool)
-    could = _could_become(_Ranked(site, rank, hit, unknown, outcome == "clear", marginal), at_least, at_most)
-    return pd.DataFrame(
-        {
-            "site_id": ids,
-            "verdict": np.where(decided, words[at_least], "undetermined"),
-            "certainty": np.where(decided, np.where(could != "", "marginal", "firm"), ""),
-            "decided_by": joined(site[carries], rule[carries], n),
-            "hits": joined(site[hit], rule[hit], n),
-            "unknown": joined(site[unknown], rule[unknown], n),
-            "at_least": words[at_least],
-            "at_most": words[at_most],
-            "could_become": could,
-            "lifted": joined(site[lifted], rule[lifted], n),
-            "data": _joined_words(site, findings["data"], n),
-        }
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Ranked:
-    """Findings as arrays: position of the site, rank of the effect, and what the outcome is."""
-
-    site: Ints
-    rank: Ints
-    hit: Bools
-    unknown: Bools
-    clear: Bools
-    marginal: Bools
-
-
-def _could_become(found: _Ranked, at_least: Ints, at_most: Ints) -> Texts:
-    """
-    Find the verdicts that a flip of marginal findings would give.
-
-    A marginal `clear` may become a hit; hits that carry a verdict together may all be lost together, since they may
-    rest on the same uncertain edge.
-    """
-    n = len(at_least)
-    decided = at_least == at_most
-    words = np.array([*EFFECTS, "undetermined"], dtype=object)
-    worse = found.clear & found.marginal & decided[found.site] & (found.rank > at_least[found.site])
-    firm = _most(found.site, found.rank, found.hit & ~found.marginal, n)
-    next_hit = _most(found.site, found.rank, found.hit & (found.rank < at_least[found.site]), n)
-    doubt = _most(found.site, found.rank, found.unknown, n)
-    lost = np.flatnonzero(decided & (at_least > 0) & (firm < at_least))
-    lesser = np.where(doubt[lost] <= next_hit[lost], next_hit[lost], len(EFFECTS))
-    return joined(
-        np.concatenate([found.site[worse], lost]), np.concatenate([words[found.rank[worse]], words[lesser]]), n
-    )
-
-
-def _most(site: Ints, rank: Ints, rows: Bools, n: int) -> Ints:
-    out = np.zeros(n, dtype=np.int64)
-    np.maximum.at(out, site[rows], rank[rows])
-    return out
-
-
-def _joined_words(site: Ints, cells: pd.Series, n: int) -> Texts:
-    """Join cells that are lists themselves; few distinct ones repeat, so a bit stands for each word."""
-    codes, unique = pd.factorize(cells)
-    words = sorted({word for cell in unique for word in str(cell).split(";") if word})
-    masks = np.array([sum(1 << words.index(w) for w in str(cell).split(";") if w) for cell in unique], dtype=np.int64)
-    bits = np.zeros(n, dtype=np.int64)
-    if len(codes):
-        np.bitwise_or.at(bits, site, masks[codes])
-    kinds, code = np.unique(bits, return_inverse=True)
-    texts = np.array([";".join(w for i, w in enumerate(words) if kind >> i & 1) for kind in kinds], dtype=object)
-    return texts[code] if n else np.zeros(0, dtype=object)
+def _both_lists(one: str, other: str) -> str:
+    return ";".join(sorted({item for item in (*one.split(";"), *other.split(";")) if item}))

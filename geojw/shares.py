@@ -28,6 +28,7 @@ from geojw.grid import (
     Grid,
     candidates_in,
     cell_at,
+    crossing,
     first_met,
     grown,
     in_order,
@@ -179,11 +180,7 @@ def _cross(sites, e, edges, j, x0, y0, mine, work):
     if step == 0:
         return
     f = edges.owner[j]
-    ex, ey = vx - ux, vy - uy
-    before = abs(ex * (py - uy) - ey * (px - ux))
-    after = abs(ex * (qy - uy) - ey * (qx - ux))
-    t = before / (before + after) if before + after > 0.0 else 0.5
-    at = (((px - ux) + t * (qx - px)) * ex + ((py - uy) + t * (qy - py)) * ey) / (ex * ex + ey * ey)
+    t, at = crossing(px, py, qx, qy, ux, uy, vx, vy)
     one, other = t * mine, at * ((ux - x0) * (vy - y0) - (uy - y0) * (vx - x0))
     work.total[f] += step * (other - one)
     work.noise[f] += abs(one) + abs(other)
@@ -365,9 +362,7 @@ def _line_inside(sites, first, last, grid, found, candidates, many, work):
             ux, uy, vx, vy = edges.px[j], edges.py[j], edges.qx[j], edges.qy[j]
             step = step_over(ux, uy, vx, vy, px, py, qx, qy)
             if step:
-                before = abs((vx - ux) * (py - uy) - (vy - uy) * (px - ux))
-                after = abs((vx - ux) * (qy - uy) - (vy - uy) * (qx - ux))
-                work.total[f] -= step * length * before / (before + after) if before + after > 0.0 else 0.0
+                work.total[f] -= step * length * crossing(px, py, qx, qy, ux, uy, vx, vy)[0]
                 work.state[f] += step
                 work.role[f] |= MET
         for k in range(many):

@@ -10,7 +10,8 @@ import pandas as pd
 
 from geojw.access_list import EFFECTS
 from geojw.errors import Fault
-from geojw.screening import REJECTED, VERDICTS, Screening
+from geojw.screening import REJECTED, Screening
+from geojw.verdicts import VERDICTS
 
 REMARKS_KEPT = 1_000
 SHOWN = 50

@@ -1,8 +1,9 @@
-"""Floor 12: a run of targets, from a zone to a folder of results: what the command line does, without its words."""
+"""Floor 15: a run of targets, from a zone to a folder of results: what the command line does, without its words."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 import pyogrio
 
 from geojw import charts, notices, report, tables
-from geojw.errors import FontError
+from geojw.errors import FontError, OutputError
 from geojw.folder import ResultFolder
 from geojw.targets import Evaluation, evaluate
 from geojw.texts import say
@@ -29,7 +30,9 @@ class TargetFolder(ResultFolder):
     """The results of `geojw targets`."""
 
     result: ClassVar[str] = "targets"
-    products: ClassVar[tuple[str, ...]] = ("targets.csv", "targets.json", "divisions.csv", "targets.gpkg", *CHARTS)
+    products: ClassVar[tuple[str, ...]] = (
+        "targets.csv", "targets.json", "divisions.csv", "targets.gpkg", *CHARTS, "map.html",
+    )  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -45,14 +48,15 @@ class TargetSummary:
         Where it stands.
     lang
         ``zh`` or ``en``.
-    no_chart
-        Why no chart was drawn.
+    no_chart, no_map
+        Why no chart, or no map, was drawn.
     """
 
     zone: Zone
     evaluation: Evaluation
     lang: str
     no_chart: str | None = None
+    no_map: str | None = None
 
     @property
     def title(self) -> str:
@@ -76,7 +80,7 @@ class TargetSummary:
             "analysis_crs": self.zone.analysis.crs.to_wkt(), "tolerances": {"sliver_m2": pack.zone.sliver_m2},
             "layers": {name: self._layer(name) for name in sorted({*layers_asked(self.zone), *found.failed})},
             "counts": {"targets": len(found.targets), "status": report.counted(list(found.targets["status"]))},
-            "options": {"lang": self.lang}, "no_chart": self.no_chart,
+            "options": {"lang": self.lang}, "no_chart": self.no_chart, "no_map": self.no_map,
         }  # fmt: skip
 
     def _layer(self, name: str) -> dict[str, object]:
@@ -117,7 +121,7 @@ def target_notices(zone: Zone, found: Evaluation, lang: str) -> list[str]:
     return [*out, say("notice.expires", lang, day=expires)] if expires else out
 
 
-def run_targets(zone: Zone, *, day: date, out: Path, lang: str) -> TargetSummary:
+def run_targets(zone: Zone, *, day: date, out: Path, lang: str, with_map: bool = True) -> TargetSummary:
     """
     Measure a zone's targets and write the results.
 
@@ -131,6 +135,8 @@ def run_targets(zone: Zone, *, day: date, out: Path, lang: str) -> TargetSummary
         Folder of the results.
     lang
         ``zh`` or ``en``.
+    with_map
+        Draw ``map.html`` too.
 
     Returns
     -------
@@ -148,15 +154,55 @@ def run_targets(zone: Zone, *, day: date, out: Path, lang: str) -> TargetSummary
         tables.write_csv(folder.work / "targets.csv", found.targets)
         tables.write_csv(folder.work / "divisions.csv", found.divisions)
         (folder.work / "targets.json").write_text(_json(summary), "utf-8")
-        for name, frame in map_layers(zone, found).items():
+        frames = map_layers(zone, found)
+        for name, frame in frames.items():
             pyogrio.write_dataframe(frame, folder.work / "targets.gpkg", layer=name, driver="GPKG")
         try:
             paths = [folder.work / name for name in CHARTS]
             charts.draw(found.targets, paths, title=summary.title, notices=summary.notices(), lang=lang)
         except FontError as error:
             summary.no_chart = say("chart.none", lang, why=error.text(lang))
+        if with_map:
+            summary.no_map = add_page(folder.work, lambda: _page(summary, frames), lang)
         folder.publish(summary.passport())
     return summary
+
+
+def _page(summary: TargetSummary, frames: Mapping[str, gpd.GeoDataFrame]) -> str:
+    from geojw.publish import Told  # noqa: PLC0415
+    from geojw.target_maps import targets_page  # noqa: PLC0415 - folium is loaded only where a map is drawn
+
+    found, lang = summary.evaluation, summary.lang
+    counts = report.counted(list(found.targets["status"]))
+    facts = {say("page.targets", lang): ", ".join(f"{say(f'target.status.{k}', lang)} {n}" for k, n in counts.items())}
+    told = Told(found.day, lang, summary.title, summary.notices(), facts, layers_asked(summary.zone))
+    return targets_page(summary.zone, found, frames, told).page
+
+
+def add_page(work: Path, draw: Callable[[], str], lang: str) -> str | None:
+    """
+    Draw a page into a folder of results.
+
+    Parameters
+    ----------
+    work
+        The folder.
+    draw
+        Draws the page.
+    lang
+        ``zh`` or ``en``.
+
+    Returns
+    -------
+    str or None
+        Why there is none: tables are not lost because a map is too heavy.
+    """
+    try:
+        page = draw()
+    except OutputError as error:
+        return say("page.none", lang, why=error.text(lang).replace("\n", "; "))
+    (work / "map.html").write_text(page, "utf-8", newline="\n")
+    return None
 
 
 def _json(summary: TargetSummary) -> str:

@@ -7,7 +7,9 @@ from string import Formatter
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import compute
 
 Texts = NDArray[np.object_]
 Ints = NDArray[np.int64]
@@ -110,10 +112,11 @@ def figures(value: Floats) -> Texts:
     groups = np.searchsorted(1000 ** np.arange(1, 7), size, side="right")
     for more in np.unique(groups[~small]):
         rows = np.flatnonzero(~small & (groups == more))
-        text = np.char.mod("%d", np.sign(whole[rows]) * (size[rows] // 1000**more)).astype(object)
-        for power in range(more - 1, -1, -1):
-            text = text + "," + np.char.mod("%03d", size[rows] // 1000**power % 1000).astype(object)
-        out[rows] = text
+        parts = [np.sign(whole[rows]) * (size[rows] // 1000**more)]
+        parts += [size[rows] // 1000**power % 1000 for power in range(more - 1, -1, -1)]
+        texts = [pa.array(part).cast(pa.string()) for part in parts]
+        texts[1:] = [compute.utf8_lpad(text, 3, "0") for text in texts[1:]]
+        out[rows] = compute.binary_join_element_wise(*texts, ",").to_numpy(zero_copy_only=False)
     return out
 
 

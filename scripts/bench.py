@@ -35,6 +35,9 @@ import shapely
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the checkout that holds this script is what is measured
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import sections  # noqa: E402 - beside this script
 
 DAY = date(2026, 11, 22)
 """The day whose rules count: fixed, so that two runs screen the same."""
@@ -855,9 +858,9 @@ def table(rows: Sequence[dict[str, str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def machine() -> str:
+def machine(*more: str) -> str:
     """Give the machine's size and the versions that matter."""
-    names = ("geopandas", "shapely", "numpy", "pandas", "pyarrow", "pyproj", "pyogrio", "sedonadb")
+    names = ("geopandas", "shapely", "numpy", "pandas", "pyarrow", "pyproj", "pyogrio", "sedonadb", *more)
     versions = [f"Python {platform.python_version()}", f"GEOS {shapely.geos_version_string}"]
     for name in names:
         try:
@@ -945,9 +948,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--screened", type=int, nargs="+", help="sites of the whole screenings (10000 100000 1000000)")
     parser.add_argument("--limit", type=float, default=1800.0, help="end a peer after so many seconds (1800)")
     parser.add_argument("--only", choices=("engine", "screening", "beside", "one"), help="only this part")
-    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md, other parts of it stay")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.write and asked.only:
+        parser.error("--write goes without --only: the page's figures are of one run")
+    return asked
 
 
 def planned(asked: argparse.Namespace, work: Path) -> Plan:
@@ -992,7 +998,7 @@ def main() -> int:
     text = page(plan, results, load, quick=asked.quick)
     print(text)
     if asked.write:
-        (ROOT / "docs" / "performance.md").write_text(text, "utf-8")
+        sections.write(ROOT / "docs" / "performance.md", text)
     return 1 if results.faults else 0
 
 

@@ -9,8 +9,7 @@ Numbers in comments, as in "(7)", are the points of "How a rule is evaluated". `
 on the CGCS2000 ellipsoid, metres) unless a name says otherwise. The second half, from ``random_pack`` on,
 writes random zone packs to compare implementations on.
 
-It knows no rasters (``cover_share``): those are held against sums of single cells in ``test_cover.py`` and
-against cases worked out by hand in ``cases/cover.toml``.
+Rasters (``cover_share``) are in ``oracle_cells.py``: each cell a polygon, nothing shared with the package's own cover.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ import pandas as pd
 import pyogrio
 import pyproj
 import shapely
+from oracle_cells import Cells
 from pyproj.crs import ProjectedCRS
 from pyproj.crs.coordinate_operation import LambertAzimuthalEqualAreaConversion
 from shapely.geometry import (
@@ -393,6 +393,7 @@ class Layer:
     kind: str
     features: list[Feature] = field(default_factory=list)
     fault: str = ""
+    cells: Cells | None = None
 
 
 class LayerFault(Exception):  # noqa: N818
@@ -401,8 +402,8 @@ class LayerFault(Exception):  # noqa: N818
 
 def read_layer(pack: Path, entry: Row, columns: set[str], plane: Plane, sliver_m2: float) -> Layer:
     """Read a layer, or say why not; ``columns`` are those that ``where`` of its rules in force ask for."""
-    if entry["kind"] != "vector":
-        raise NotImplementedError("the oracle has no rasters")
+    if entry["kind"] == "raster":  # taken to be without faults
+        return Layer("raster", cells=Cells(pack / entry["path"], entry["classes"], plane.crs))
     try:
         frame = read_frame(pack / entry["path"], entry)
         check_frame(frame, entry, columns)
@@ -498,6 +499,11 @@ class Coverage:
 
     held: BaseGeometry | None
     spoiled: BaseGeometry
+
+    def inside(self, shape: BaseGeometry) -> BaseGeometry:
+        """Return the part of a shape that is covered (a line less what was cut from it would be all of the line)."""
+        part = shape if self.held is None else shape.intersection(self.held)
+        return part if self.spoiled.is_empty else part.difference(self.spoiled)
 
     def outside(self, shape: BaseGeometry) -> BaseGeometry:
         """Return the part of a shape that is not covered."""
@@ -643,6 +649,7 @@ class Measured:
     margin: float = math.nan
     firm: bool = False
     sliver: bool = False
+    lacks_data: bool = False
 
 
 class World:
@@ -671,7 +678,9 @@ class World:
 
     def read(self, pack: Path, name: str) -> Layer:
         """Read a layer with the columns that the rules in force ask for."""
-        columns = {column for rule in self.rules if rule["layer"] == name for column in rule.get("where", {})}
+        is_raster = self.entries[name]["kind"] == "raster"  # `where` names classes, no column
+        rules = [] if is_raster else [rule for rule in self.rules if rule["layer"] == name]
+        columns = {column for rule in rules for column in rule.get("where", {})}
         return read_layer(pack, self.entries[name], columns, self.plane, self.sliver_m2)
 
     def distance_m(self, site: Site, feature: Feature) -> float:
@@ -714,8 +723,8 @@ def counts_on(rule: Row, on: date) -> bool:
 
 def measure_taken(test: Test, site: Site, layer_kind: str) -> str | None:
     """Return the measure that the site's dimension asks for (5); ``None`` if the test cannot be made."""
-    if test.measure == "distance_m":
-        return "distance_m"
+    if test.measure in {"distance_m", "cover_share"}:
+        return test.measure
     if layer_kind != "polygon":
         return None
     if test.measure == "overlap_share":
@@ -851,6 +860,74 @@ def distance_is_firm(world: World, test: Test, site: Site, kept: Kept, *, found:
     return False
 
 
+# ---- cells
+
+
+def cover_shares(world: World, rule: Row, site: Site) -> tuple[float, float, float]:
+    """Return the share of a site that surely is of the classes, the share that may be, and how many cells it has.
+
+    A cell without data, or of no class, may be of the classes. So may one of other classes beyond the layer's coverage.
+    """
+    cells = world.layers[rule["layer"]].cells
+    assert cells is not None
+    wanted = cells.values_of(rule["where"]["class"])
+    around, sizes = cells.sizes(site.shape, site.dimension)
+    whole = shapely.get_num_coordinates(site.shape) if site.dimension == INSIDE else site.size
+    least = float(sizes[around.of(wanted)].sum()) / whole
+    outside = world.coverages[rule["layer"]].outside(site.shape)
+    spoken = site.shape
+    if not world.is_sliver(world.plane.size(outside, site.dimension), site.dimension, site.size):
+        spoken = world.coverages[rule["layer"]].inside(site.shape)
+    held, held_sizes = (around, np.zeros(0)) if spoken.is_empty else cells.sizes(spoken, site.dimension)
+    others = float(held_sizes[held.of(cells.declared - wanted)].sum()) / whole if len(held_sizes) else 0.0
+    most = max(least, 1.0 - others)
+    if site.dimension == INSIDE:  # one of several points is enough
+        least, most = math.ceil(least), math.ceil(round(most, 9))
+    shares = sizes / shapely.area(around.cells) if site.dimension == AREA else (sizes > 0)
+    return round(least, 9), round(most, 9), float(shares.sum())
+
+
+def cover_holds(world: World, test: Test, site: Site, share: float) -> bool:
+    """Make a test on a share; a sliver inside (presence) or outside (absence) counts as nothing (7)."""
+    part = share * site.size if test.is_presence else (1.0 - share) * site.size
+    if world.is_sliver(part, site.dimension, site.size):
+        share = 0.0 if test.is_presence else 1.0
+    return test.holds(share)
+
+
+def measure_cover(world: World, rule: Row, test: Test, site: Site) -> Measured:
+    """Test with the cells without data as none and as all: the same answer decides."""
+    low, high, count = cover_shares(world, rule, site)
+    answer, other = (cover_holds(world, test, site, share) for share in (low, high))
+    found = answer == test.is_presence
+    margin = (test.limit - (low if found else high)) * (1.0 if test.is_presence else -1.0)
+    parts = [(share if test.is_presence else 1.0 - share) * site.size for share in (low, high)]
+    written = max(WRITTEN_M2, BEND_M * site.shape.length) if site.dimension == AREA else WRITTEN_M
+    sliver = any(part > written and world.is_sliver(part, site.dimension, site.size) for part in parts)
+    few = count < 10 - 1e-6
+    firm = not few and not sliver and cover_is_firm(world, rule, test, site, found=found, share=low if found else high)
+    return Measured("cover_share", answer, low, margin, firm, sliver, lacks_data=answer != other)
+
+
+def cover_is_firm(world: World, rule: Row, test: Test, site: Site, *, found: bool, share: float) -> bool:
+    """Ask again with the cells' edges off by half a cell and all accuracies: inwards if found, else outwards."""
+    layer = rule["layer"]
+    cells = world.layers[layer].cells
+    assert cells is not None
+    by_m = cells.longest_side_m / 2 + world.entries[layer].get("accuracy_m", math.nan) + site.accuracy_m
+    if math.isnan(by_m) or not (found or world.covers(layer, site, 0.0)):
+        return False
+    around = cells.around(site.shape, by_m)
+    wanted = around.of(cells.values_of(rule["where"]["class"]))
+    kept = wanted if found else wanted | ~around.of(cells.declared)
+    if kept.all():
+        return True  # whatever the edges do, they are not near
+    union = shapely.union_all(around.cells[kept]).buffer(-by_m if found else by_m, quad_segs=16)
+    moved = round(world.plane.size(site.shape.intersection(union), site.dimension) / site.size, 9)
+    moved = min(moved, share) if found else max(moved, share)
+    return cover_holds(world, test, site, moved) == cover_holds(world, test, site, share)
+
+
 # ---- findings, verdicts, overlaps
 
 
@@ -868,12 +945,13 @@ def finding(world: World, rule: Row, site: Site) -> dict[str, Any] | None:
     elif taken is None:
         outcome = "not_evaluable"
     else:
-        measured = (
-            measure_distance(world, rule, test, site)
-            if taken == "distance_m"
-            else measure_overlap(world, rule, test, site, taken)
-        )
-        outcome = outcome_of(world, rule, site, applies, measured.answer)
+        if taken == "cover_share":
+            measured = measure_cover(world, rule, test, site)
+        elif taken == "distance_m":
+            measured = measure_distance(world, rule, test, site)
+        else:
+            measured = measure_overlap(world, rule, test, site, taken)
+        outcome = outcome_of(world, rule, site, applies, measured)
     exception = rule.get("unless", {})
     if exception and outcome != "clear" and site_meets(site.row, exception, world.attributes) is True:
         outcome = "lifted"
@@ -892,11 +970,13 @@ def finding(world: World, rule: Row, site: Site) -> dict[str, Any] | None:
     }
 
 
-def outcome_of(world: World, rule: Row, site: Site, applies: Truth, answer: Truth) -> str:
+def outcome_of(world: World, rule: Row, site: Site, applies: Truth, measured: Measured) -> str:
     """Turn the answer of a test into an outcome (6, 8)."""
-    test = test_of(rule)
+    test, answer = test_of(rule), measured.answer
     if answer is None or (answer and applies is None):
         return "not_evaluable"
+    if measured.measure == "cover_share":
+        return "no_coverage" if measured.lacks_data else "hit" if answer else "clear"
     rests_on_what_is_there = answer == test.is_presence
     widened_by_m = test.limit if test.measure == "distance_m" else 0.0
     if not rests_on_what_is_there and not world.covers(rule["layer"], site, widened_by_m):

@@ -17,7 +17,7 @@ import pytest
 import shapely
 from click.testing import CliRunner
 
-from geojw import cache, index, nearness, overlay
+from geojw import cache, index, nearness, overlay, unions
 from geojw.cache import remembered
 from geojw.cli import main
 from geojw.index import LayerIndex, Shapes
@@ -254,14 +254,14 @@ def measured(index_: LayerIndex) -> list[object]:
     some = index_.select(np.arange(len(index_)) % 3 > 0)
     shapes = sites()
     pairs = overlay.overlap_pairs(shapes, index_)
-    union = overlay.union_overlap(shapes, pairs, some)
+    union = unions.union_overlap(shapes, pairs, some)
     moved = [
         nearness.moved_overlap(
             shapes, union, some, np.full(len(index_), 3.0), np.full(len(shapes), 1.0), 1.0, grown=how
         )
         for how in (True, False)
     ]
-    numbers = (pairs.overlap, union, *moved, index_.owner, overlay.components(index_))
+    numbers = (pairs.overlap, union, *moved, index_.owner, unions.components(index_))
     shapes_made = (index_.pieces, np.array([some.union]))
     return [part.tobytes() for part in numbers] + [shapely.to_wkb(made).tolist() for made in shapes_made]
 
@@ -281,7 +281,7 @@ def test_results_are_the_same_without_cold_and_warm(folder: Path, monkeypatch: p
     ]
     for module, name in (
         (index, "subdivide"),
-        (overlay, "_components"),
+        (unions, "_components"),
         (nearness, "_moved_whole"),
         (shapely, "union_all"),
     ):

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import oracle
 import pandas as pd
 import pytest
+import rasterio
 import shapely
 from click.testing import CliRunner
 from pyproj import Geod
 
 import geojw
+from geojw.changes import OUTSIDE
 from geojw.cli import main
-from geojw.comparison import OUTSIDE, compare, versions_of
+from geojw.comparison import compare, versions_of
 
 DAY = date(2026, 11, 22)
 GEOD = Geod(a=6378137.0, rf=298.257222101)
@@ -168,6 +171,148 @@ def test_layers_that_only_one_version_has(make_pack: Any) -> None:
     ]  # fmt: skip
 
 
+def layers_of(**rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Layers of lines and points, and two towns side by side, 1 km each."""
+    towns = [{"id": "W", "box": [-1000, -1000, 0, 1000]}, {"id": "E", "box": [0, -1000, 1000, 1000]}]
+    kinds = {"river": "line", "wells": "point"}
+    drawn = {
+        name: {"geometry": kinds[name], "features": features, "may_be_empty": True} for name, features in rows.items()
+    }
+    return {"towns": {"features": towns}} | drawn
+
+
+def compared(make_pack: Any, old: dict[str, Any], new: dict[str, Any]) -> Any:
+    folders = [
+        str(make_pack(name, layers=x, zone={"divisions": ["towns"]}).write())
+        for name, x in (("old", old), ("new", new))
+    ]
+    return compare(*versions_of(*folders, "gaoxin", None), on=DAY, lang="en")
+
+
+def test_lines_are_measured_by_town(make_pack: Any) -> None:
+    """A river of 1,500 m is moved for its last 500 m, which lie in the eastern town and 300 m beyond it."""
+    before = [{"id": "A", "line": [[-700, 0], [800, 0]]}]
+    after = [
+        {"id": "A", "line": [[-700, 0], [-200, 0], [300, 0]]},
+        {"id": "B", "line": [[300, 0], [300, 700], [1300, 700]]},
+    ]
+    table = compared(make_pack, layers_of(river=before), layers_of(river=after)).lengths
+    assert table.drop(columns=["layer", "name"]).to_numpy().tolist() == [
+        ["", "", 1500.0, 2700.0, 1700.0, 500.0, 1200.0],
+        ["towns", "E", 800.0, 1700.0, 1400.0, 500.0, 900.0],
+        ["towns", "W", 700.0, 700.0, 0.0, 0.0, 0.0],
+        ["towns", OUTSIDE, 0.0, 300.0, 300.0, 0.0, 300.0],
+    ]
+
+
+def test_a_line_with_a_vertex_more_or_drawn_twice_is_the_same(make_pack: Any) -> None:
+    before = [{"id": "A", "line": [[-700, -333], [800, 777]]}]
+    middle = [-700 + 1500 * 0.3, -333 + 1110 * 0.3]
+    after = [{"id": "A", "line": [[-700, -333], middle, [800, 777]]}, {"id": "B", "line": [[800, 777], middle]}]
+    found = compared(make_pack, layers_of(river=before), layers_of(river=after))
+    assert found.layers.set_index("layer").loc["river", "change"] == "same_places"
+    assert found.lengths.empty
+    assert found.shapes.empty
+
+
+def test_points_are_counted_by_town(make_pack: Any) -> None:
+    """One of three wells moves from the west out of both towns, one is on two rows, one comes in the east."""
+    before = [{"id": "A", "point": [-100, 5]}, {"id": "B", "point": [100, 5]}, {"id": "C", "point": [200, 5]}]
+    after = [*before[1:], {"id": "D", "point": [200, 5]}, {"id": "E", "point": [0, 3000]}, {"id": "F", "point": [9, 9]}]
+    found = compared(make_pack, layers_of(wells=before), layers_of(wells=after))
+    assert found.counts.drop(columns=["layer", "name"]).to_numpy().tolist() == [
+        ["", "", 3, 4, 2, 1, 1],
+        ["towns", "E", 2, 3, 1, 0, 1],
+        ["towns", "W", 1, 0, 0, 1, -1],
+        ["towns", OUTSIDE, 0, 1, 1, 0, 1],
+    ]
+    drawn = found.shapes.set_index("change")
+    assert drawn["count"].to_dict() == {"added": 2, "removed": 1}
+    assert shapely.get_coordinates(drawn.geometry["removed"])[0] == pytest.approx([-100.0, 5.0], abs=2e-3)
+
+
+def test_lines_and_points_that_only_one_version_has(make_pack: Any) -> None:
+    river, wells = [{"id": "A", "line": [[1, 1], [1, 31]]}], [{"id": "A", "point": [-1, 1]}]
+    found = compared(make_pack, layers_of(river=river), layers_of(wells=wells))
+    assert found.lengths.iloc[0][["old_m", "new_m", "added_m", "removed_m"]].tolist() == [30.0, 0.0, 0.0, 30.0]
+    assert found.counts.iloc[0][["old_count", "new_count", "added_count", "removed_count"]].tolist() == [0, 1, 1, 0]
+
+
+# ---------------------------------------------------------------------------------------------- rasters
+
+WOODS: dict[str, Any] = {
+    "kind": "raster", "classes": {"forest": [1], "other": [0]}, "origin": [-1000, 1000], "cell_m": 500.0,
+}  # fmt: skip
+SQUARE = {"features": [{"id": "Z", "box": [-1000, -1000, 1000, 1000]}]}
+
+
+def test_the_cover_of_a_raster_before_and_after(make_pack: Any) -> None:
+    """16 cells of 0.25 km²; the eastern town loses two of forest, one to nobody knows what, and gains one of other."""
+    before = {**WOODS, "cells": ["1111", "1100", "0000", "0000"]}
+    after = {**WOODS, "cells": ["111.", "1100", "0000", "0007"]}
+    table = compared(
+        make_pack,
+        {**layers_of(), "boundary": SQUARE, "woods": before},
+        {**layers_of(), "boundary": SQUARE, "woods": after},
+    ).covers
+    rows = table.set_index(["class", "division", "feature_id"])
+    want = {
+        ("forest", "", ""): [1.5, 1.25, -0.25, 0.0, 0.5],
+        ("forest", "towns", "E"): [0.5, 0.25, -0.25, 0.0, 0.5],
+        ("forest", "towns", "W"): [1.0, 1.0, 0.0, 0.0, 0.0],
+        ("other", "", ""): [2.5, 2.25, -0.25, 0.0, 0.5],
+        ("other", "towns", "E"): [1.5, 1.25, -0.25, 0.0, 0.5],
+        ("other", "towns", "W"): [1.0, 1.0, 0.0, 0.0, 0.0],
+    }
+    assert set(rows.index) == set(want)
+    columns = ["old_m2", "new_m2", "change_m2", "old_no_data_m2", "new_no_data_m2"]
+    for key, km2 in want.items():
+        assert rows.loc[key, columns].tolist() == pytest.approx([1e6 * value for value in km2], abs=0.05), key
+        assert rows.loc[key, "change_mu"] == pytest.approx(1e6 * km2[2] / MU_M2, abs=1e-3)
+
+
+def test_of_a_raster_that_was_not_there_nothing_is_known(make_pack: Any) -> None:
+    after = {"boundary": SQUARE, "woods": {**WOODS, "cells": ["1111", "1100", "0000", "0000"]}}
+    found = compared(make_pack, {**layers_of(), "boundary": SQUARE}, {**layers_of(), **after})
+    assert found.layers.set_index("layer").loc["woods", "change"] == "added"
+    whole = found.covers.set_index(["class", "division"]).loc[("forest", "")]
+    assert whole["new_m2"] == pytest.approx(1.5e6, abs=0.05)
+    assert whole[["old_m2", "change_m2", "change_mu", "old_no_data_m2"]].isna().all()
+
+
+def test_an_altered_forest_raster_of_the_embedded_zone_against_its_cells(
+    packs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Every forest cell of a window is felled; the loss is what single cells of the file have of each town."""
+    new = tmp_path / "new"
+    shutil.copytree(packs[0], new)
+    with rasterio.open(new / "forest_raster.tif") as file:
+        cells, profile = file.read(1), file.profile
+    rows, columns = (slice(size // 2 - 60, size // 2 + 60) for size in cells.shape)
+    felled = np.argwhere(cells[rows, columns] == 1) + np.array([rows.start, columns.start])
+    assert len(felled) > 500
+    changed = cells.copy()
+    changed[tuple(felled.T)] = 0
+    plain = {key: profile[key] for key in ("crs", "transform", "nodata", "height", "width", "count", "dtype")}
+    with rasterio.open(new / "forest_raster.tif", "w", driver="GTiff", **plain) as file:
+        file.write(changed, 1)
+    table = compare(*versions_of(str(packs[0]), str(new), "gaoxin", None), on=DAY, lang="en").covers
+    whole = table.set_index(["division", "class"]).loc[("", "forest")]
+    ground = gpd.GeoSeries([cell_at(profile["transform"], *at) for at in felled], crs=profile["crs"]).to_crs(4490)
+    assert whole["change_m2"] == pytest.approx(-sum(map(m2, ground)), rel=2e-6)
+    towns = gpd.read_file(new / "towns.fgb").set_index("id").geometry
+    mine = table[(table["division"] == "towns") & (table["class"] == "forest")].set_index("feature_id")["change_m2"]
+    for town, shape in towns.items():
+        lost = [cell if shape.covers(cell) else cell.intersection(shape) for cell in ground if cell.intersects(shape)]
+        assert mine[town] == pytest.approx(-sum(map(m2, lost)), rel=1e-5, abs=0.5), town
+    assert (mine < 0).any()
+
+
+def cell_at(at: Any, row: int, column: int) -> shapely.Polygon:
+    west, north = at.c + column * at.a, at.f + row * at.e
+    return shapely.box(west, north + at.e, west + at.a, north)
+
+
 # ---------------------------------------------------------------------------------------------- the command
 
 
@@ -184,7 +329,8 @@ def test_two_files_of_one_layer(minipack: Path, tmp_path: Path) -> None:
     done = run(tmp_path / "out", *words)
     assert done.exit_code == 0, done.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"layers.csv", "areas.csv", "targets.csv", "changes.gpkg", "passport.json"}
+    tables = {"layers.csv", "areas.csv", "lengths.csv", "counts.csv", "covers.csv", "targets.csv"}
+    assert names == tables | {"changes.gpkg", "map.html", "passport.json"}
     passport = (tmp_path / "out" / "passport.json").read_text("utf-8")
     assert json.loads(passport)["new"]["layers"]["red_line"]["path"] == "red_line_2026.gpkg"
     assert str(tmp_path) not in passport
@@ -195,7 +341,9 @@ def test_two_files_of_one_layer(minipack: Path, tmp_path: Path) -> None:
     assert areas["added_m2"].iloc[0] == 0.0
 
 
-def test_the_command_with_sites(packs: tuple[Path, Path], found: Any, tmp_path: Path) -> None:
+def test_the_command_with_sites(
+    packs: tuple[Path, Path], found: Any, shapes: dict[str, shapely.Geometry], tmp_path: Path
+) -> None:
     done = run(tmp_path / "out", str(packs[0]), str(packs[1]), "--sites", str(packs[0] / "sites.fgb"))
     assert done.exit_code == 4  # a layer of the demonstration is not delivered, in either version
     table = pd.read_csv(tmp_path / "out" / "verdicts.csv", dtype=str, keep_default_na=False)
@@ -203,6 +351,9 @@ def test_the_command_with_sites(packs: tuple[Path, Path], found: Any, tmp_path: 
     assert "30 sites (0 rejected)" in done.output
     for word in ("made-up", "red line", "met → not met", "SYN-S01", "ERL-1", "added (mu)"):
         assert word in done.output
+    for change in ("added", "removed"):
+        drawn = gpd.read_file(tmp_path / "out" / "changes.gpkg", layer=change, engine="pyogrio").geometry.iloc[0]
+        assert m2(drawn.symmetric_difference(shapes[change])) < 1e-5 * m2(shapes[change])
 
 
 def test_rejected_sites_are_not_lost(make_pack: Any, rows_to_file: Any, tmp_path: Path) -> None:

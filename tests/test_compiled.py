@@ -25,8 +25,9 @@ from geojw.geodesy import AnalysisCRS
 from geojw.index import LayerIndex, Shapes
 from geojw.intake import place
 from geojw.nearness import moved_overlap, nearest
-from geojw.overlay import components, overlap_pairs, shared_shapes, union_overlap
+from geojw.overlay import overlap_pairs, shared_shapes
 from geojw.shares import shared
+from geojw.unions import components, union_overlap
 
 HERE = AnalysisCRS(106.33, 29.52)
 MINIZONE = Path(__file__).resolve().parent / "minizone"

@@ -166,6 +166,27 @@ def test_areas_of_cells_are_those_on_the_ellipsoid(grid: rasters.Raster) -> None
         assert areas[row + 70, column + 70] == pytest.approx(true_m2(grid.crs.to_epsg(), row, column), rel=1e-7)
 
 
+def authalic_m2(south: float, north: float) -> float:
+    """Area of the ellipsoid between two parallels for one degree of longitude (Snyder 1987, equation 3-12)."""
+    e = np.sqrt(GEOD.f * (2.0 - GEOD.f))
+
+    def q(lat: float) -> float:
+        s = np.sin(np.radians(lat))
+        return float((1.0 - e**2) * (s / (1.0 - e**2 * s**2) - np.log((1.0 - e * s) / (1.0 + e * s)) / (2.0 * e)))
+
+    return GEOD.a**2 / 2.0 * np.radians(1.0) * (q(north) - q(south))
+
+
+def test_cells_of_degrees_have_the_areas_of_the_literature(tmp_path: Path) -> None:
+    """Snyder's area in closed form, which gives the authalic radius that is stated for GRS 80 (Moritz 2000)."""
+    assert np.sqrt(360.0 * authalic_m2(-90.0, 90.0) / (4.0 * np.pi)) == pytest.approx(6_371_007.181, abs=5e-4)
+    raster = write(tmp_path / "cells.tif", made_cells(), *GRIDS["degrees"])
+    areas = raster.areas_m2(rasters.Window(0, 0, ROWS, COLUMNS))
+    for row in (0, 17, 59):
+        north = raster.top - row * raster.dy
+        assert areas[row] == pytest.approx(raster.dx * authalic_m2(north - raster.dy, north), rel=1e-7)
+
+
 def test_the_area_of_a_cell_depends_on_the_cell_alone(grid: rasters.Raster) -> None:
     whole = grid.areas_m2(rasters.Window(-10, -10, 200, 300))
     part = grid.areas_m2(rasters.Window(63, 100, 130, 140))

@@ -48,6 +48,7 @@ FLOORS = (
         "grid",
         "mapping",
         "mapsites",
+        "pagetables",
         "quantity_rows",
         "transformations",
         "vectors",
@@ -101,6 +102,7 @@ FLOORS = (
         "tally",
     ),
     (
+        "changes",
         "targets",
         "zone",
     ),
@@ -108,19 +110,23 @@ FLOORS = (
         "cleaned",
         "comparison",
         "editions",
-        "target_run",
     ),
     (
-        "comparison_run",
         "inspection",
         "publish",
         "target_tables",
     ),
     (
+        "comparison_maps",
         "plates",
         "run",
+        "target_maps",
     ),
-    ("cluster",),
+    (
+        "cluster",
+        "target_run",
+    ),
+    ("comparison_run",),
     ("cli",),
     (
         "__init__",

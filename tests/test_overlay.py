@@ -14,7 +14,9 @@ from pyproj import CRS, Transformer
 
 from geojw import nearness, overlay, pieces
 from geojw.geodesy import ELLIPSOID, AnalysisCRS, densify, ellipsoidal_area_m2
-from geojw.overlay import LayerIndex, Shapes, overlap_pairs, union_overlap
+from geojw.index import LayerIndex, Shapes
+from geojw.overlay import overlap_pairs
+from geojw.unions import union_overlap
 
 TRAFFORD = Path(__file__).resolve().parents[2] / "shared" / "data" / "trafford" / "trafford.gpkg"
 HERE = AnalysisCRS(106.33, 29.52)

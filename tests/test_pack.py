@@ -993,14 +993,14 @@ def test_layer_read_in_part(
     sites = [{"site_id": "I", "box": [10, 10, 20, 20]}, {"site_id": "O", "box": [700, 0, 710, 10]}]
     whole = geojw.screen(rows_to_frame(sites), geojw.open_zone(folder), on=DAY, lang="en")
     reads: list[object] = []
-    read = geojw.zone._read_layer
+    read = geojw.zone.read_layer
 
     def counted(*given: Any) -> Any:
         reads.append(given)
         return read(*given)
 
-    monkeypatch.setattr("geojw.zone._read_layer", counted)
-    monkeypatch.setattr("geojw.zone.WINDOW_FEATURES", 1)
+    monkeypatch.setattr("geojw.zone.read_layer", counted)
+    monkeypatch.setattr("geojw.layer_files.WINDOW_FEATURES", 1)
     part = geojw.screen(rows_to_frame(sites), geojw.open_zone(folder), on=DAY, lang="en")
     for table in ("findings", "verdicts", "overlaps"):
         one, other = getattr(whole, table), getattr(part, table)

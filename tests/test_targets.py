@@ -630,6 +630,33 @@ def test_towns_and_units_add_up(gaoxin: Any) -> None:
             assert 100.0 * share == pytest.approx(rows.loc[name, "value"], abs=1e-6)
 
 
+def test_the_shares_by_town_against_geodesic_areas(gaoxin: Any, files: dict[str, gpd.GeoDataFrame]) -> None:
+    parts = gaoxin.divisions.set_index(["target_id", "feature_id"])
+    forest = files["forest"]
+    kept = forest["code"].isin(["0301", "0302"]) | ((forest["code"] == "0305") & (forest["special_shrub"] == "true"))
+    grounds = {
+        "red-line-area": shapely.union_all(files["red_line"].geometry.values),
+        "forest-share": shapely.union_all(forest.geometry[kept].values),
+    }
+    for town in files["towns"].itertuples():
+        for name, ground in grounds.items():
+            want = km2(ground.intersection(town.geometry))
+            assert parts.loc[(name, town.id), "area_m2"] / 1e6 == pytest.approx(want, rel=1e-6, abs=1e-6), town.id
+        assert parts.loc[("forest-share", town.id), "value"] == pytest.approx(
+            100.0 * want / km2(town.geometry), rel=2e-6
+        )
+
+
+def test_forest_says_what_it_counts_and_of_what(gaoxin: Any) -> None:
+    rows = gaoxin.targets.set_index("id")
+    for name, words in (("forest-share", ("0301", "0302", "0305", "0307")), ("forest-share-raster", ("class forest",))):
+        assert all(word in rows.loc[name, "note"] for word in words)
+        assert "313.5000 km²" in rows.loc[name, "denominator"]
+    assert rows.loc["forest-share-raster", "title"].endswith("(raster estimate)")
+    assert "estimate" in rows.loc["forest-share-raster", "data"]
+    assert "raster" not in rows.loc["forest-share", "title"]
+
+
 def test_the_raster_agrees_with_the_vector_forest(gaoxin: Any) -> None:
     """Middles of 10 m cells: within 0.05 points of the zone and 0.2 points of each town and unit."""
     rows, parts = gaoxin.targets.set_index("id"), gaoxin.divisions.set_index(["target_id", "feature_id"])["value"]
@@ -648,7 +675,8 @@ def run(out: Path, *words: str) -> Any:
 
 
 FILES = {
-    "targets.csv", "targets.json", "divisions.csv", "targets.gpkg", "targets.svg", "targets.png", "passport.json",
+    "targets.csv", "targets.json", "divisions.csv", "targets.gpkg", "targets.svg", "targets.png", "map.html",
+    "passport.json",
 }  # fmt: skip
 
 
@@ -702,6 +730,44 @@ def test_a_failed_layer_is_told_first_and_in_the_exit_code(make_pack: Any, tmp_p
     assert done.exit_code == 4
     assert "Layer failed" in done.output
     assert "unknown" in (tmp_path / "out" / "targets.csv").read_text("utf-8-sig")
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ({"broken": "no_crs"}, "states no CRS"),
+        ({"broken": "other_crs"}, "as the catalogue says"),
+        ({"broken": "turned"}, "turned or upside down"),
+        ({"broken": "unplaced"}, "has no place"),
+        ({"broken": "two_bands"}, "has 2 bands"),
+        ({"broken": "truncated"}, "cannot be read"),
+        ({"broken": "missing"}, "was not delivered"),
+        ({"origin": [200_000, 0]}, "lies outside the raster"),
+    ],
+)
+def test_a_raster_that_cannot_be_used_is_a_named_error(
+    make_pack: Any, broken: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    target = {"quantity": COVER, "unit": "%"}
+    folder = one_target(make_pack, target, {"woods": woods("11", "11", **broken)}).write()
+    done = run(tmp_path / "out", "--zone", str(folder), "--lang", "en")
+    assert done.exit_code == 4
+    assert said in " ".join(done.output.split())
+    (row,) = pd.read_csv(tmp_path / "out" / "targets.csv").to_dict("records")
+    assert row["status"] == "unknown"
+    assert said in row["reason"]
+    assert said in (tmp_path / "out" / "map.html").read_text("utf-8")
+
+
+def test_too_little_data_is_stated_in_every_output(make_pack: Any, tmp_path: Path) -> None:
+    layer = woods("1111", "1110", "....", ".000")
+    folder = one_target(make_pack, {"quantity": COVER, "value": 40.0, "unit": "%"}, {"woods": layer}).write()
+    done = run(tmp_path / "out", "--zone", str(folder), "--lang", "en")
+    said = "data for 68.8% of the outline, below the stated 75.0%"
+    (row,) = json.loads((tmp_path / "out" / "targets.json").read_text("utf-8"))["targets"]
+    assert (row["status"], row["reason"], row["data_share"]) == ("unknown", said, 0.6875)
+    for text in (" ".join(done.output.split()), (tmp_path / "out" / "map.html").read_text("utf-8")):
+        assert said in text
 
 
 def test_a_folder_of_another_result_is_left_alone(tmp_path: Path, minipack: Path, minizone: Path) -> None:

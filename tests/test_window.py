@@ -13,7 +13,7 @@ import shapely
 from pandas.testing import assert_frame_equal
 
 import geojw
-from geojw import zone as zones
+from geojw import layer_files
 
 DAY = date(2026, 11, 22)
 PACK = Path(__file__).resolve().parent / "minizone" / "pack"
@@ -61,7 +61,7 @@ def test_a_window_gives_the_answers_of_the_whole(
     rows: list[int], pack: Path, sites: gpd.GeoDataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = geojw.screen(sites.iloc[rows], geojw.open_zone(pack), on=DAY, lang="en")
-    monkeypatch.setattr(zones, "WINDOW_FEATURES", 1000)
+    monkeypatch.setattr(layer_files, "WINDOW_FEATURES", 1000)
     zone = geojw.open_zone(pack)
     window = geojw.screen(sites.iloc[rows], zone, on=DAY, lang="en")
     for table in ("verdicts", "findings", "overlaps"):
@@ -72,7 +72,7 @@ def test_a_site_far_from_what_counts_reads_on_until_it_is_found(
     pack: Path, sites: gpd.GeoDataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The nearest listed plot is 28 km west and 32 km south: its margin is not cut at the window."""
-    monkeypatch.setattr(zones, "WINDOW_FEATURES", 1000)
+    monkeypatch.setattr(layer_files, "WINDOW_FEATURES", 1000)
     zone = geojw.open_zone(pack)
     near = geojw.screen(sites.iloc[[0]], zone, on=DAY, lang="en").findings.set_index("rule_id")
     assert len(zone.layers_read()["plots"].index) == 3600
@@ -81,7 +81,7 @@ def test_a_site_far_from_what_counts_reads_on_until_it_is_found(
 
 
 def test_a_small_window_reads_little(pack: Path, sites: gpd.GeoDataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zones, "WINDOW_FEATURES", 1000)
+    monkeypatch.setattr(layer_files, "WINDOW_FEATURES", 1000)
     text = (pack / "access_list.toml").read_text("utf-8").replace('where = { status = ["listed"] }', "where = {}")
     (pack / "access_list.toml").write_text(text, "utf-8")
     zone = geojw.open_zone(pack)
@@ -95,7 +95,7 @@ def test_a_value_beyond_the_window_is_no_fault(
     pack: Path, sites: gpd.GeoDataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`listed` occurs only far away: the rule is served all the same; a value that occurs nowhere is a fault."""
-    monkeypatch.setattr(zones, "WINDOW_FEATURES", 1000)
+    monkeypatch.setattr(layer_files, "WINDOW_FEATURES", 1000)
     assert not geojw.screen(sites.iloc[[0]], geojw.open_zone(pack), on=DAY).failed
     text = (pack / "access_list.toml").read_text("utf-8").replace('["listed"]', '["lisited"]')
     (pack / "access_list.toml").write_text(text, "utf-8")

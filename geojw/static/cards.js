@@ -55,7 +55,7 @@ function siteCard(site) {
   const clear = all.filter((one) => one.outcome === "clear");
   const made = node("div", { class: "card" },
     node("h2", {}, symbol(site.verdict), node("span", {}, nameOf(site))),
-    rows([["verdict_heading", verdictWords(site)], ["certainty_heading", words("certainty", site.certainty)],
+    rows([["verdict_heading", verdictWords(site)], ["before", site.before], ["changed_by", words("rule", site.changed_by)], ["certainty_heading", words("certainty", site.certainty)],
       ["could_become", words("verdict", site.could_become)], ["decided_by", words("rule", site.decided_by)],
       ["area", typeof site.area_m2 === "number" ? areas(site.area_m2) : ""], ["site_id", site.id]]));
   made.append(...all.filter((one) => one.outcome !== "clear").map(findingCard));

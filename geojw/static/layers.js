@@ -63,16 +63,14 @@ function touches({ shape, lines }, u, v, reach) {
   if (shape.kind === 2 && insideRings([u, v], paths)) return true;
   return paths.some((path) => path.some((end, i) => nearestOnEdge([u, v], path[Math.max(0, i - 1)], end)[0] <= reach));
 }
-const lookOf = (paint) => ({ color: paint.colour, weight: paint.weight, fill: paint.colour, opacity: paint.opacity, edge: 0.95, dot: paint.colour,
-  hatch: paint.hatch ? paint : null, dash: paint.dash?.split(/[ ,]+/).map(Number) });
 // Items of one look, filled together: where they overlap the colour is no darker (shells and holes run opposite ways).
 function paintAll(pen, items, look, place) {
   pen.beginPath();
   items.forEach(({ shape, lines }) => { if (shape.kind === 2) trace(pen, lines, place); });
   pen.fillStyle = look.hatch ? hatch(pen, look.hatch) : look.fill;
-  pen.globalAlpha = look.hatch ? 1 : look.opacity;
+  pen.globalAlpha = look.opacity;
   pen.fill("nonzero");
-  items.forEach((item) => stroke(pen, item, { ...look, fill: null }, place));
+  items.forEach((item) => stroke(pen, item, { ...look, fill: null, hatch: null }, place));
 }
 function trace(pen, lines, place) {
   for (const flat of lines) {
@@ -87,7 +85,7 @@ function stroke(pen, { lines, shape, box }, style, place) {
   pen.setLineDash(style.dash ?? []);
   pen.lineWidth = style.weight ?? 1;
   pen.strokeStyle = style.color;
-  pen.fillStyle = style.fill ?? "transparent";
+  pen.fillStyle = style.hatch ? hatch(pen, style.hatch) : style.fill ?? "transparent";
   pen.lineJoin = "round";
   if (shape.kind === 0 || (shape.kind === 2 && x1 - x0 < 2.5 && y1 - y0 < 2.5)) {
     const radius = shape.kind === 0 ? 5 : 1.8;
@@ -120,11 +118,11 @@ function drawLayer(layer, number) {
     : { ...line, fillColor: paint.hatch ? `url(#hatch${number})` : paint.colour, fillOpacity: paint.hatch ? 1 : paint.opacity };
   const dot = { ...line, color: "#fff", weight: 1.5, dashArray: null, fillColor: paint.colour, fillOpacity: 1 };
   if (layer.canvas) {
-    const look = lookOf(paint);
-    drawn.tiles = new Shapes(layer.features.map((feature) => ({ shape: feature.shape, style: () => look, ref: feature })), { pane, one: look });
+    const look = lookOf(layer), style = ({ shade }) => ({ ...look, opacity: shade ?? look.opacity });
+    drawn.tiles = new Shapes(layer.features.map((feature) => ({ shape: feature.shape, style: () => style(feature), ref: feature })), { pane, one: isShaded(layer) ? null : look });
     drawn.group.addLayer(drawn.tiles);
   }
-  const together = layer.overlaps && !layer.canvas && !layer.zone;   // one path for the fill of all, else they darken where they overlap
+  const together = layer.overlaps && !layer.canvas && !layer.zone && !isShaded(layer);   // one path for the fill of all, else they darken where they overlap
   if (together) {
     const fixed = layer.features.filter(({ adrift, shape }) => !adrift && shape.kind === 2);
     drawn.group.addLayer(L.polygon(fixed.flatMap(({ shape }) => shape.parts.map((rings) => rings.map(flip))), { ...style, stroke: false, fillRule: "nonzero", interactive: false }));
@@ -134,14 +132,15 @@ function drawLayer(layer, number) {
     const isPoint = feature.shape.kind === 0;
     if (!layer.canvas) {
       const adrift = { dashArray: "3 5", weight: 1.5, fillOpacity: 0.06 };
-      const path = pathOf(feature.shape, isPoint ? dot : { ...style, ...(feature.adrift ? adrift : together ? { fillOpacity: 0 } : {}) });
+      const fill = feature.adrift ? adrift : feature.shade !== undefined ? { fillOpacity: feature.shade } : together ? { fillOpacity: 0 } : {};
+      const path = pathOf(feature.shape, isPoint ? dot : { ...style, ...fill });
       if (!layer.zone) path.on("click", (event) => { if (picking || siteTiles?.at(event.latlng).length) return; L.DomEvent.stopPropagation(event); openFeature(feature, event.latlng, null); });
       drawn.group.addLayer(path);
       if (feature.shape.kind === 2 && !layer.zone && layer.features.length <= FEW) drawn.tiny.push(sized(feature, path));
     }
     if (layer.kind === "point" && layer.named && layer.features.length <= 300) {
       drawn.labels.addLayer(textAt(feature.centre(), feature.adrift ? say("adrift_label", { name: feature.label }) : feature.label));
-    } else if (layer.named && layer.features.length <= 40 && !layer.zone && paint.opacity <= 0.1) {
+    } else if (layer.named && layer.features.length <= 40 && !layer.zone && (layer.labelled || paint.opacity <= 0.1)) {
       drawn.labels.addLayer(textAt(feature.centre(), feature.label, "area"));   // areas that are hardly filled, as towns, carry their names
     }
   }
@@ -151,6 +150,11 @@ function drawLayer(layer, number) {
   if (layer.zone) drawn.group.addLayer(dimmed(layer));
   return drawn;
 }
+function lookOf({ paint }) {   // on canvas
+  return { color: paint.colour, weight: paint.weight, fill: paint.colour, opacity: paint.hatch ? 1 : paint.opacity, edge: 0.95, dot: paint.colour,
+    hatch: paint.hatch ? paint : null, dash: paint.dash?.split(/[ ,]+/).map(Number) };
+}
+const isShaded = ({ features }) => features.some(({ shade }) => shade !== undefined);   // each in its own strength
 function ringLines(layer, ring) {   // a line at the true distance of a rule
   const lines = ring.at ? [unpacked(ring.at, false)] : ring.of.map((at) => circle(layer.features[at].shape.parts[0][0], ring.m));
   return lines.map((line) => ({ line,
@@ -184,7 +188,7 @@ function dots() {
 }
 function switchLabels() {
   for (const drawn of layers) {
-    const wanted = drawn.on && map.getZoom() >= (drawn.layer.kind === "point" ? LABELS_FROM - 0.5 : LABELS_FROM);
+    const wanted = drawn.on && (drawn.layer.labelled || map.getZoom() >= (drawn.layer.kind === "point" ? LABELS_FROM - 0.5 : LABELS_FROM));
     if (wanted !== map.hasLayer(drawn.labels)) wanted ? drawn.labels.addTo(map) : drawn.labels.remove();
   }
   arrangeLabels();

@@ -77,10 +77,10 @@ function pictureMap(pen, size, on) {
   const zones = on.filter(({ layer }) => layer.zone);
   for (const { layer } of on) {
     if (layer.zone) continue;
-    const look = lookOf(layer.paint);
-    const loose = { ...look, opacity: 0.06, dash: [3, 5] };   // somewhere in it
-    paintAll(pen, layer.features.filter(({ adrift }) => !adrift).map(({ shape }) => item(shape)), look, place);
-    layer.features.filter(({ adrift }) => adrift).forEach(({ shape }) => stroke(pen, item(shape), loose, place));
+    const look = lookOf(layer), loose = { ...look, opacity: 0.06, dash: [3, 5] };   // somewhere in it
+    const [apart, alike] = [true, false].map((own) => layer.features.filter(({ adrift, shade }) => (Boolean(adrift) || shade !== undefined) === own));
+    paintAll(pen, alike.map(({ shape }) => item(shape)), look, place);
+    apart.forEach(({ shape, adrift, shade }) => stroke(pen, item(shape), adrift ? loose : { ...look, opacity: shade ?? look.opacity }, place));
   }
   for (const { layer } of zones) {
     const outline = layer.features.map(({ shape }) => item(shape));
@@ -110,17 +110,24 @@ function pictureMap(pen, size, on) {
   });
   if (data.mark) pictureMark(pen, size);
 }
-function hatch(pen, { colour, opacity }) {   // 8 divides the side of a tile, so that lines run on
+const hatches = new Map();
+function hatch(pen, { colour, opacity, hatch: kind }) {   // 8 divides the side of a tile, so that lines run on
+  const key = `${colour} ${opacity} ${kind}`;
+  if (hatches.has(key)) return hatches.get(key);
   const tile = node("canvas", { width: 8 * PIXELS, height: 8 * PIXELS }), ink = tile.getContext("2d");
   ink.scale(PIXELS, PIXELS);
   ink.strokeStyle = colour;
   ink.globalAlpha = Math.min(1, 0.4 + opacity);
   ink.lineWidth = 1.2;
   ink.beginPath();
-  for (const shift of [-8, 0, 8]) { ink.moveTo(shift, 8); ink.lineTo(shift + 8, 0); }
+  for (const shift of [-8, 0, 8]) {
+    ink.moveTo(shift, 8); ink.lineTo(shift + 8, 0);
+    if (kind === "cross") { ink.moveTo(shift, 0); ink.lineTo(shift + 8, 8); }
+  }
   ink.stroke();
   const made = pen.createPattern(tile, "repeat");
   made.setTransform(new DOMMatrix().scale(1 / PIXELS));
+  hatches.set(key, made);
   return made;
 }
 function pictureSymbol(pen, { x, y }, html) {
