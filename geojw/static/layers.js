@@ -154,7 +154,7 @@ function lookOf({ paint }) {   // on canvas
   return { color: paint.colour, weight: paint.weight, fill: paint.colour, opacity: paint.hatch ? 1 : paint.opacity, edge: 0.95, dot: paint.colour,
     hatch: paint.hatch ? paint : null, dash: paint.dash?.split(/[ ,]+/).map(Number) };
 }
-const isShaded = ({ features }) => features.some(({ shade }) => shade !== undefined);   // each in its own strength
+function isShaded({ features }) { return features.some(({ shade }) => shade !== undefined); }   // each in its own strength
 function ringLines(layer, ring) {   // a line at the true distance of a rule
   const lines = ring.at ? [unpacked(ring.at, false)] : ring.of.map((at) => circle(layer.features[at].shape.parts[0][0], ring.m));
   return lines.map((line) => ({ line,
