@@ -92,6 +92,7 @@ class Zone:
     planar_crs: str | None = None
     validity_days: Whole | None = None
     notice: Words2 | None = None
+    contact: Words2 | None = None
     sample_sites: str | None = None
     divisions: Words = ()
     attributes: Mapping[str, Attribute] = Field(default_factory=dict)
@@ -109,6 +110,17 @@ class Source:
     url: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     note: Words2 | None = None
+
+
+@dataclass(frozen=True, config=ROW)
+class Release:
+    """Who let an audience see a layer, and when."""
+
+    audience: Audience
+    approver: str
+    date: Day
+    document: str | None = None
+    review: str | None = None
 
 
 @dataclass(frozen=True, config=ROW)
@@ -148,7 +160,9 @@ class Layer:
     min_features: Whole | None = None
     classes: Mapping[str, tuple[Whole, ...]] = Field(default_factory=dict)
     label: str | None = None
+    names_en: Mapping[str, str] = Field(default_factory=dict)
     group: Words2 | None = None
+    release: tuple[Release, ...] = ()
 
 
 @dataclass(frozen=True, config=ROW)

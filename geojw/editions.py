@@ -187,9 +187,23 @@ class Edition:
             **described(pack, layer.id, lang), frame=layer.frame, ring_m=rings["ring_m"], ring_only=only,
             label=row.label if row.label in layer.frame.columns else None,
             ids_shown=row.id in layer.frame.columns or self.asked.audience == "internal",
+            release=self._release(row), names_en=row.names_en if lang == "en" else {},
             precision_m=layer.precision_m, accuracy_m=row.accuracy_m, adrift=ids[layer.data.adrift],
             coverage=self._coverage(layer, {each.id for each in published}),
         )  # fmt: skip
+
+    def _release(self, row: Layer) -> str | None:
+        """Say who let this audience see the layer: the latest release to it, or to a wider one, up to the day."""
+        lang, asked = self.asked.lang, self.asked
+        wide = AUDIENCES[: AUDIENCES.index(asked.audience) + 1]
+        found = [each for each in row.release if each.audience in wide and each.date <= asked.day]
+        if not found:
+            return None if asked.audience == "internal" else say("map.release_none", lang)
+        last = max(found, key=lambda each: each.date)
+        parts = {"document": last.document, "review": last.review}
+        more = "".join(say(f"map.release_{name}", lang, value=value) for name, value in parts.items() if value)
+        to = say(f"map.release_to.{last.audience}", lang)
+        return say("map.release", lang, date=last.date.isoformat(), approver=last.approver, to=to, more=more)
 
     def _coverage(self, layer: Published, seen: set[str]) -> Coverage:
         """Find where the page may say that a layer has nothing: within shapes that its reader may see."""
@@ -284,7 +298,9 @@ class Edition:
 
         lang, dates = self.asked.lang, sorted(layer.row.source.date for layer in published)
         span = " … ".join(dict.fromkeys([dates[0].isoformat(), dates[-1].isoformat()])) if dates else ""
+        contact = self.pack.zone.contact
         return {
+            **({} if contact is None else {say("map.fact.contact", lang): contact.in_(lang)}),
             say("map.fact.day", lang): self.asked.day.isoformat(),
             say("map.fact.data", lang): span,
             say("map.fact.crs", lang): "CGCS2000 (EPSG:4490)",

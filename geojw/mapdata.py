@@ -16,7 +16,8 @@ import shapely
 from numpy.typing import NDArray
 
 from geojw.errors import Fault, OutputError
-from geojw.geodesy import AnalysisCRS, Floats, Geometries
+from geojw.geodesy import AnalysisCRS, Geometries
+from geojw.packing import Packing
 
 Cell = str | float | int | None
 Bools = NDArray[np.bool_]
@@ -31,7 +32,8 @@ SLIM_BUDGET = 200_000
 LAYER_LIMIT = 600_000
 """Vertices of all layers above which no page is built."""
 RING_VERTICES = 360
-
+_SEEN_STEPS = 10
+"""Side of the smallest overlap that can be seen, in steps of the grid."""
 
 _TOLERANCES_M = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _METRES_A_DEGREE = 111_700.0
@@ -102,6 +104,10 @@ class MapLayer:
         Ids of features that are somewhere in their geometry.
     coverage
         Where the page may say that there is nothing.
+    release
+        Who let this audience see it, and when.
+    names_en
+        English names by label; where there is one it stands before the label.
     shades
         Classes of a figure, for the legend: what each says and how strongly it is filled.
     shade
@@ -128,6 +134,8 @@ class MapLayer:
     accuracy_m: float | None = None
     adrift: Collection[Hashable] = ()
     coverage: Coverage = Coverage(known=False)
+    release: str | None = None
+    names_en: Mapping[str, str] = field(default_factory=dict)
     shades: Sequence[tuple[str, float]] = ()
     shade: Mapping[Hashable, int] = field(default_factory=dict)
     labelled: bool = False
@@ -176,61 +184,6 @@ class MapRule:
     perhaps: Collection[Hashable] = ()
 
 
-@dataclass(frozen=True)
-class Packing:
-    """
-    How coordinates are written: whole steps of 10^-decimals degrees from an origin, each vertex from the one before.
-
-    Parameters
-    ----------
-    decimals
-        Of a degree.
-    west, south
-        The origin in steps.
-    """
-
-    decimals: int
-    west: int
-    south: int
-
-    @property
-    def step(self) -> float:
-        """The step in degrees."""
-        return float(10.0**-self.decimals)
-
-    def packed(self, geometries: Geometries) -> list[list[Any] | None]:
-        """Give ``[dimension, parts]``: a polygon's part is a list of rings, open; None where there is nothing."""
-        return [None if shape is None else self._one(shape) for shape in self.snapped(geometries)]
-
-    def snapped(self, geometries: Geometries) -> list[shapely.Geometry | None]:
-        """Round without breaking a polygon; None where there is nothing to draw."""
-        shapes = np.array(geometries, dtype=object)
-        sound = shapely.is_valid(shapes) & ~shapely.is_empty(shapes)
-        shapes[sound] = shapely.set_precision(shapes[sound], self.step)
-        lost = sound & shapely.is_empty(shapes)  # too small for the grid: only rounded
-        shapes[lost] = geometries[lost]
-        drawable = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
-        return [shape if fits else None for shape, fits in zip(shapes, drawable, strict=True)]
-
-    def _one(self, shape: shapely.Geometry) -> list[Any]:
-        parts = shapely.get_parts(shape)
-        match dimension := int(shapely.get_dimensions(shape)):
-            case 2:
-                return [dimension, [[self.line(ring)[:-2] for ring in _rings_of(part)] for part in parts]]
-            case 1:
-                return [dimension, [self.line(shapely.get_coordinates(part)) for part in parts]]
-        return [dimension, [self.line(shapely.get_coordinates(part)) for part in parts]]
-
-    def line(self, xy: Floats) -> list[int]:
-        """Give a line's steps: x and y of the first vertex from the origin, of each other from the one before."""
-        steps = np.rint(xy / self.step).astype(np.int64) - (self.west, self.south)
-        return [int(value) for value in np.diff(steps, axis=0, prepend=np.zeros((1, 2), dtype=np.int64)).ravel()]
-
-
-def _rings_of(polygon: shapely.Polygon) -> Iterable[Floats]:
-    return (shapely.get_coordinates(ring) for ring in (polygon.exterior, *polygon.interiors))
-
-
 def shown(value: object) -> str:
     """Give text with unseen characters (controls, marks that turn the writing direction) spelled out."""
     return re.sub(_CONTROLS, lambda found: f"[U+{ord(found[0]):04X}]", str(value))
@@ -275,6 +228,15 @@ def packed_layers(layers: Sequence[MapLayer], packing: Packing) -> list[dict[str
     return [_layer(layer, shapes, packing) | {"simplified_m": t, "canvas": c} for layer, shapes, t, c in each]
 
 
+def _overlap(geometries: Geometries, packing: Packing) -> bool:
+    """Tell whether polygons of a layer lie on one another by more than the rounding: drawn one by one they darken."""
+    areas = geometries[(shapely.area(geometries) > 0.0) & shapely.is_valid(geometries)]
+    first, second = shapely.STRtree(areas).query(areas, predicate="intersects")
+    first, second = first[first < second], second[first < second]
+    shared = shapely.area(shapely.intersection(areas[first], areas[second]))
+    return bool((shared > (_SEEN_STEPS * packing.step) ** 2).any())
+
+
 def _heavy(counts: Sequence[int]) -> list[bool]:
     """Pick the layers that go to canvas tiles: the heaviest, until the rest is within the budget of SVG."""
     out, left = [False] * len(counts), sum(counts)
@@ -293,7 +255,7 @@ def _layer(layer: MapLayer, geometries: Geometries, packing: Packing) -> dict[st
     rows = ((key, *map(cell, values)) for key, *values in table.itertuples(name=None))
     adrift = set(layer.adrift)
     features = [
-        {"id": shown(key) if layer.ids_shown else None, "label": cell(name) or shown(key), "values": values}
+        {"id": shown(key) if layer.ids_shown else None, "label": _label(name, key, layer.names_en), "values": values}
         | {"geometry": shape} | ({"adrift": True} if key in adrift else {})
         | ({"shade": layer.shades[layer.shade[key]][1]} if key in layer.shade else {})
         for (key, *values), name, shape in zip(rows, names, packing.packed(geometries), strict=True)
@@ -305,6 +267,7 @@ def _layer(layer: MapLayer, geometries: Geometries, packing: Packing) -> dict[st
         "status": layer.status,
         "source": shown(layer.source),
         "note": None if layer.note is None else shown(layer.note),
+        "release": None if layer.release is None else shown(layer.release),
         "group": layer.group,
         "shown": layer.shown,
         "kind": layer.kind,
@@ -316,11 +279,19 @@ def _layer(layer: MapLayer, geometries: Geometries, packing: Packing) -> dict[st
         "columns": [shown(column) for column in table.columns],
         "features": features,
         "rings": [*_rings(layer, geometries, packing)],
+        "overlaps": _overlap(geometries, packing),
         "not_drawn": len(layer.frame) - len(features),
         "precision_m": layer.precision_m,
         "accuracy_m": layer.accuracy_m,
         "coverage": {"layer": layer.coverage.layer, "beyond_m": layer.coverage.beyond_m, "known": layer.coverage.known},
     }
+
+
+def _label(name: object, key: object, names_en: Mapping[str, str]) -> Cell:
+    """Name a feature: by its label, after its English name where there is one; else by its id."""
+    label = cell(name)
+    english = names_en.get(str(label))
+    return f"{shown(english)} {label}" if english else label or shown(key)
 
 
 def packed_rules(rules: Sequence[MapRule], layers: Sequence[MapLayer]) -> list[dict[str, Any]]:

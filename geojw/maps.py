@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
+from unicodedata import east_asian_width
 
 import folium
 import geopandas as gpd
@@ -19,17 +20,9 @@ from folium.map import CustomPane
 from jinja2 import Environment, StrictUndefined
 
 from geojw.errors import CRSError, Fault, OutputError
-from geojw.mapdata import (
-    VERDICTS,
-    MapLayer,
-    MapRule,
-    Packing,
-    json_text,
-    packed_layers,
-    packed_rules,
-    shown,
-)
+from geojw.mapdata import VERDICTS, MapLayer, MapRule, json_text, packed_layers, packed_rules, shown
 from geojw.mapsites import CROWD, MANY, packed_findings, packed_sites
+from geojw.packing import Packing
 from geojw.pagetables import PageTable, packed_tables
 
 Box = tuple[float, float, float, float]
@@ -42,6 +35,8 @@ PAGE_LIMIT = 15_000_000
 """Characters of a page that a browser opens from a file at ease."""
 
 _METRES_A_DEGREE = 111_700.0
+_MARK_PX = (15, 22)
+"""Width of a narrow and a wide letter of the mark, with room; its size is in ``static/map.css``."""
 _EPSG = 4490
 _PANES = {
     "grid": 250,
@@ -52,9 +47,10 @@ _PANES = {
     "focus": 530,
     "labels": 590,
     "symbols": 610,
+    "frame": 620,
 }
 _LAYER_PANE = 300
-_UNTOUCHED = frozenset({"grid", "dimmed", "rings", "labels", "focus"})
+_UNTOUCHED = frozenset({"grid", "dimmed", "rings", "labels", "focus", "frame"})
 _STOCK_LINKS = frozenset(name for name, _ in (*folium.Map.default_js, *folium.Map.default_css))
 """What a stock folium map would fetch: Leaflet is vendored, nothing here uses the rest."""
 _VENDORED = (
@@ -228,6 +224,7 @@ def draw_screening(
         "groups": _groups(layers, data["layers"]),
         "counts": sites["verdict"].value_counts().to_dict(),
         "step": (f"{packing.step:.{packing.decimals}f}", f"{packing.step * _METRES_A_DEGREE:.1g}"),
+        "mark_px": sum(_MARK_PX[east_asian_width(letter) in "WFA"] for letter in face.mark or "") + 60,
         "crowd": CROWD,
         "many": MANY,
         "data": json_text(data),

@@ -13,7 +13,8 @@ import shapely
 
 from geojw.errors import Fault, OutputError
 from geojw.geodesy import Floats, Geometries
-from geojw.mapdata import VERDICTS, VERTEX_BUDGET, Cell, MapRule, Packing, bare, cell, shown
+from geojw.mapdata import VERDICTS, VERTEX_BUDGET, Cell, MapRule, bare, cell, shown
+from geojw.packing import Packing
 
 CROWD = 2_000
 """Sites above which they are drawn as canvas tiles, since SVG would zoom in jerks on a phone."""
@@ -33,6 +34,7 @@ _OF_SITE = ("rule_id", *(name for name in FINDING if name not in _OF_RULE))
 SITE = ("name", "verdict", "certainty", "decided_by", "area_m2", "at_least", "at_most", "could_become")
 CHANGED = ("before", "changed_by")
 """What is said of a site besides where two versions are compared: the verdict before, and the rules that changed it."""
+_OWN = ("name", "area_m2")
 
 _OUTCOMES = ("hit", "not_evaluable", "no_coverage", "source_failed", "withheld", "lifted", "clear")
 _ROUGH = 3
@@ -41,7 +43,9 @@ _ROUGH = 3
 
 def packed_sites(sites: gpd.GeoDataFrame, packing: Packing) -> dict[str, Any]:
     """
-    List the sites, each with a point on it for its symbol; words that repeat are numbers of a list.
+    List the sites, each with a point on it for its symbol, its vertices counted from there.
+
+    What is said of a site often repeats: it is the number of a row of ``said``.
 
     Raises
     ------
@@ -53,23 +57,21 @@ def packed_sites(sites: gpd.GeoDataFrame, packing: Packing) -> dict[str, Any]:
     if len(sites) > MOST_SITES or vertices > MOST_SITE_VERTICES:
         fields = {"sites": f"{len(sites):,}", "vertices": f"{vertices:,}", "most": f"{MOST_SITES:,}"}
         raise OutputError([Fault("map_sites_heavy", "sites", fields | {"most_vertices": f"{MOST_SITE_VERTICES:,}"})])
-    words: dict[str, int] = {}
-
-    def coded(name: str, value: Cell) -> Cell:
-        plain = value is None or name in ("name", "area_m2")
-        return value if plain else words.setdefault(str(value), len(words))
-
     spots = shapely.get_coordinates(shapely.points(_spots(geometries)))
-    steps = np.rint(np.nan_to_num(spots / packing.step)).astype(np.int64) - (packing.west, packing.south)
-    names = [*SITE, *(name for name in CHANGED if name in sites.columns)]
-    rows = sites[names].itertuples(index=False, name=None)
+    steps = packing.steps(np.nan_to_num(spots))
+    told = [name for name in (*SITE, *CHANGED) if name in sites.columns and name not in _OWN]
+    said: dict[tuple[Cell, ...], int] = {}
+    names, areas = ([cell(value) for value in sites[column]] for column in _OWN)
+    words = (tuple(map(cell, row)) for row in sites[told].itertuples(index=False, name=None))
+    columns = zip(sites.index, steps.tolist(), packing.packed(geometries, steps), names, areas, words, strict=True)
     return {
-        "columns": ["id", "x", "y", "geometry", *names],
-        "words": words,
+        "columns": ["id", "x", "y", "geometry", *_OWN, "said"],
+        "said_columns": told,
         "rows": [
-            [shown(key), int(x), int(y), shape, *map(coded, names, map(cell, row))]
-            for key, (x, y), shape, row in zip(sites.index, steps, packing.packed(geometries), rows, strict=True)
+            [shown(key), x, y, shape, name, area, said.setdefault(word, len(said))]
+            for key, (x, y), shape, name, area, word in columns
         ],
+        "said": [[*row] for row in said],
         "canvas": len(sites) > CROWD or vertices > VERTEX_BUDGET,
     }
 

@@ -39,6 +39,8 @@ DAY = date(2026, 11, 22)
 SEED = 20261127
 LIMIT_MS = 120_000
 MOVES = 5
+RUNS, LIGHT_MB = 5, 2.0
+"""How often a light page is opened: what is told is the median."""
 FRAMES = """async act => {
   const frame = () => new Promise(done => requestAnimationFrame(done));
   for (let i = 0; i < 3; i++) await frame();
@@ -47,6 +49,14 @@ FRAMES = """async act => {
   for (let i = 0; i < 2; i++) await frame();
   return performance.now() - start;
 }"""
+
+
+READY = """selector => new MutationObserver((_, seen) => {
+  if (!document.querySelector(selector)) return;
+  window.readyAt = performance.now();
+  seen.disconnect();
+}).observe(document, { subtree: true, childList: true, attributes: true })"""
+"""Notes the moment in the page: what asks from outside asks late."""
 
 
 def made_sites(count: int) -> gpd.GeoDataFrame:
@@ -127,9 +137,11 @@ def opened(browser: Browser, page: str, *, ours: bool) -> dict[str, float | str]
         tab = context.new_page()
         tab.set_default_timeout(LIMIT_MS)
         try:
+            selector = "html[data-ready=yes]" if ours else ".leaflet-overlay-pane *"
+            tab.add_init_script(f"({READY})({selector!r})")
             tab.goto(path.as_uri())
-            tab.wait_for_selector("html[data-ready=yes]" if ours else ".leaflet-overlay-pane *", state="attached")
-            ready = float(tab.evaluate("performance.now()"))
+            tab.wait_for_selector(selector, state="attached")
+            ready = float(tab.evaluate("window.readyAt"))
             name = (
                 "map_screening"
                 if ours
@@ -176,8 +188,10 @@ def main() -> int:
         )
         for name, make, ours in cases:
             page, drawn_s = make()
-            seen = opened(browser, page, ours=ours)
             size = len(page.encode()) / 1e6
+            runs = [opened(browser, page, ours=ours) for _ in range(RUNS if size < LIGHT_MB else 1)]
+            times = [run["ready"] for run in runs]
+            seen = runs[-1] | ({"ready": statistics.median(times)} if all(isinstance(t, float) for t in times) else {})
             cells = [name, f"{size:.2f}", f"{drawn_s:.1f}", *(told(seen.get(key)) for key in ("ready", "pan", "zoom"))]
             lines.append(f"| {' | '.join(cells)} |")
             print(lines[-1], flush=True)

@@ -24,6 +24,7 @@ FLOORS = (
         "fonts",
         "geodesy",
         "journal",
+        "packing",
         "safety",
     ),
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -17,23 +18,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from browsing import AXE, Visit, violations
+from browsing import AXE, READY, Visit, violations
 from click.testing import CliRunner
-from test_maps import BOUNDS, HOSTILE, data_of, draw, make_sites
+from PIL import Image
+from test_maps import BOUNDS, HOSTILE, data_of, draw, make_findings, make_sites
 from test_publish import light, rewritten
 
-from geojw import maps, mapsites
+from geojw import mapdata, maps, mapsites
 from geojw.cli import main
 from geojw.editions import Asked
 from geojw.errors import OutputError
 from geojw.geodesy import ELLIPSOID
 from geojw.intake import SiteFiles
-from geojw.mapdata import MapRule
+from geojw.mapdata import MapLayer, MapRule
 from geojw.publish import publish
 from geojw.zone import open_zone
 
 DAY = date(2026, 11, 22)
 TIMEOUT = 15_000
+MAPS = Path(__file__).resolve().parents[1] / "maps"
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +174,40 @@ def test_a_place_is_picked_and_an_area_drawn_by_keyboard(visit: Visit) -> None:
     assert "范围：" in page.inner_text("#check-answer")
 
 
+def test_an_area_is_drawn_by_mouse_or_finger(visit: Visit) -> None:
+    page = visit.page
+    page.evaluate("map_screening.setView([29.607, 106.286], 13, {animate: false})")
+    page.locator("#check button", has_text="在图上画范围").click()
+    box = page.locator(".folium-map").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    corners = []
+    for dx, dy in ((-60, -60), (60, -60), (60, 60), (-60, 60)):
+        page.mouse.click(x + dx, y + dy)
+        at = f"map_screening.containerPointToLatLng([{x + dx - box['x']}, {y + dy - box['y']}])"
+        corners.append(page.evaluate(f"(() => {{ const p = {at}; return [p.lng, p.lat]; }})()"))
+    page.mouse.click(x, y)  # one too many, on shapes that would open a card
+    page.locator("#picked button", has_text="退一点").click()
+    page.locator("#picked button", has_text="完成").click()
+    drawn = [tuple(map(float, pair.split(","))) for pair in page.input_value("#place").split(";")]
+    assert np.abs(np.array(drawn) - corners).max() < 2e-4  # two pixels
+    assert page.locator(".leaflet-popup").count() == 0
+    said = page.inner_text("#check-answer")
+    area_m2 = abs(ELLIPSOID.polygon_area_perimeter(*np.array(drawn).T)[0])
+    told_m2 = float(re.search(r"（([\d,.]+) 平方米", said)[1].replace(",", ""))
+    assert told_m2 == pytest.approx(area_m2, rel=2e-4)  # what is written is rounded to 0.1 m
+    assert re.search(r"自然保护区（演示）\s+触及", said)
+
+
+def test_full_screen_is_entered_and_left_by_keyboard(visit: Visit) -> None:
+    page = visit.page
+    for on in (True, False):
+        press(page, "全屏")
+        page.wait_for_selector(f".tool[aria-pressed={str(on).lower()}]")
+        assert page.evaluate("document.fullscreenElement !== null") == on
+    assert page.evaluate("(() => { const s = map_screening.getSize(), b = map_screening.getContainer();"
+                         " return s.x === b.clientWidth && s.y === b.clientHeight; })()")  # fmt: skip
+
+
 def test_measuring_is_geodesic_and_eats_no_clicks(visit: Visit) -> None:
     page = visit.page
     page.evaluate("map_screening.setView([29.55, 106.32], 12, {animate: false})")
@@ -284,6 +321,22 @@ def test_all_that_is_on_the_map_is_in_lists(visit: Visit) -> None:
     page.keyboard.press("Escape")
 
 
+@pytest.mark.parametrize(("query", "kind"), [("无法判定", "undetermined"), ("syn-s15", None)])
+def test_sites_are_found_by_verdict_and_by_id(visit: Visit, query: str, kind: str | None) -> None:
+    page = visit.page
+    page.fill("#query", query)
+    page.wait_for_selector("#sites tbody tr:nth-child(30)", state="detached")
+    rows = page.locator("#sites tbody tr").all_inner_texts()
+    assert all(query in row.lower() for row in rows)
+    if kind is None:
+        assert len(rows) == 1
+    else:  # of what is undetermined the words say how strict it may be, so that it is found too
+        counted = int(page.inner_text(f".verdicts li:has([data-verdict={kind}]) .count"))
+        assert 0 < counted == page.locator(f"#sites tbody .symbol.{kind}").count() <= len(rows)
+    page.fill("#query", "")
+    page.wait_for_selector("#sites tbody tr:nth-child(30)")
+
+
 def test_a_coordinate_in_the_search_is_a_place(visit: Visit) -> None:
     page = visit.page
     page.fill("#query", "106.31, 29.52")
@@ -320,6 +373,12 @@ def test_the_page_in_parts_needs_only_its_assets(browser: Any, folder: Path) -> 
     assert whole > 250_000  # all of Leaflet and the rest in one file; here they stand beside it
     opened = Visit(browser, folder / "split/map-public.html")
     assert opened.page.locator(".leaflet-zone-pane path").count() > 0
+    opened.page.fill("#place", "106.286, 29.607")
+    press(opened.page, "查核", "#check")
+    assert re.search(r"自然保护区（演示）\s+触及", opened.page.inner_text("#check-answer"))
+    with opened.page.expect_download() as saved:
+        press(opened.page, "存图")
+    assert Path(saved.value.path()).read_bytes()[:4] == b"\x89PNG"
     opened.close()
 
 
@@ -352,6 +411,14 @@ def test_base_maps_ask_nothing_before_they_are_chosen(
     assert all(re.match(rf"https://[\w.]*{re.escape(host)}/", url) for url in opened.requests)
     after = opened.page.evaluate("document.querySelector('.leaflet-layer1-pane path').getAttribute('d')")
     assert after == before  # the data stay where they are
+    assert "不在存出的图片中" in opened.page.inner_text("#base-maps")
+    pixels = (
+        "(() => { const c = geojw.picture();"
+        " return [...c.getContext('2d').getImageData(0, c.height - 60, c.width, 60).data].join(); })()"
+    )
+    noted = opened.page.evaluate(pixels)  # not tainted: it can be read and saved
+    opened.page.locator("#base-maps label", has_text=label).click()
+    assert opened.page.evaluate(pixels) != noted  # the picture's foot says what is not in it
     opened.context.close()
 
 
@@ -392,6 +459,46 @@ def test_a_key_comes_from_the_environment_only_and_is_announced(
     assert data_of(text)["tianditu"] is None
     assert "img-src" not in text
     assert "img-src https://*.tianditu.gov.cn;" in draw(face=maps.Face(tianditu="0123456789abcdef"))
+
+
+@pytest.mark.parametrize("canvas", [False, True])
+@pytest.mark.parametrize("hatch", [False, True])
+def test_where_areas_of_a_layer_overlap_it_is_no_darker(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, canvas: bool, hatch: bool
+) -> None:
+    """Two squares that overlap, one with a hole under the other: as one dissolved shape, on the map and the picture."""
+    if canvas:
+        monkeypatch.setattr(mapdata, "VERTEX_BUDGET", 0)
+    sides = shapely.box(106.22, 29.44, 106.30, 29.56), shapely.box(106.26, 29.42, 106.38, 29.54)
+    holed = shapely.difference(sides[0], shapely.box(106.24, 29.47, 106.29, 29.50))
+    both = [holed, sides[1]]
+    paint = {"colour": "#336699", "opacity": 0.3, "weight": 0.5, "hatch": hatch}
+    seen = []
+    for shapes in (both, [shapely.union_all(both)]):
+        frame = gpd.GeoDataFrame(geometry=shapes, crs="EPSG:4490")
+        layer = MapLayer("a", "甲", frame, None, paint, "open", "源")
+        text = draw(sites=make_sites().iloc[:0], layers=[layer], findings=make_findings(make_sites().iloc[:0]))
+        assert data_of(text)["layers"][0]["overlaps"] == (len(shapes) > 1)
+        assert data_of(text)["layers"][0]["canvas"] == canvas
+        (tmp_path / "map.html").write_text(text, "utf-8")
+        opened = Visit(browser, tmp_path / "map.html")
+        opened.page.wait_for_timeout(500)  # tiles fade in
+        seen.append([pixels(opened.page.screenshot()), pixels(picture_of(opened.page))])
+        opened.close()
+    for apart, dissolved in zip(*seen, strict=True):
+        assert apart.shape == dissolved.shape
+        differing = (np.abs(apart.astype(int) - dissolved).max(axis=2) > 6).mean()
+        assert differing < 0.004  # the seams of the edges that lie inside
+
+
+def pixels(content: bytes) -> np.ndarray[Any, Any]:
+    """Red, green and blue of a PNG."""
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+def picture_of(page: Any) -> bytes:
+    """The picture that the page would save."""
+    return base64.b64decode(page.evaluate("geojw.picture().toDataURL('image/png')").split(",")[1])
 
 
 def many_sites(count: int) -> tuple[gpd.GeoDataFrame, Any]:
@@ -465,6 +572,25 @@ def test_a_name_of_ten_thousand_letters_breaks_nothing(browser: Any, tmp_path: P
     opened.close()
 
 
+def test_the_most_sites_that_a_page_may_have_fit_into_it() -> None:
+    """Eight-cornered sites with two findings each: what one weighs, times the most, is well below the limit."""
+    weights = {}
+    for count in (mapsites.MANY + 1, 2 * mapsites.MANY + 1):
+        sites, findings = many_sites(count)
+        rng = np.random.default_rng(2)
+        angle = np.sort(rng.uniform(0, 2 * np.pi, (count, 8)), axis=1)
+        reach = rng.uniform(25, 60, (count, 8)) / 1e5
+        centres = shapely.get_coordinates(shapely.centroid(sites.geometry.to_numpy()))
+        corners = centres[:, None, :] + np.stack([np.cos(angle), np.sin(angle)], axis=2) * reach[:, :, None]
+        sites = sites.set_geometry(shapely.polygons(corners), crs=sites.crs)
+        sites["name"] = [f"演示项目{i}" for i in range(count)]
+        text = draw(sites=sites, findings=findings, face=maps.Face(rules=RULES))
+        weights[count] = len(text.encode())
+    (few, light_page), (many, heavy_page) = weights.items()
+    each = (heavy_page - light_page) / (many - few)
+    assert light_page + each * (mapsites.MOST_SITES - few) < 0.8 * maps.PAGE_LIMIT
+
+
 def test_more_than_a_page_holds_stops_the_build_and_says_what_to_do() -> None:
     sites, findings = many_sites(10)
     crowd = gpd.GeoDataFrame(sites.loc[sites.index.repeat(1 + mapsites.MOST_SITES // 10)], crs=sites.crs)
@@ -476,18 +602,21 @@ def test_more_than_a_page_holds_stops_the_build_and_says_what_to_do() -> None:
         assert "--no-map" in stopped.value.text(lang)
 
 
-def test_committed_maps_are_what_the_command_builds(tmp_path: Path, browser: Any) -> None:
-    root = Path(__file__).resolve().parents[1]
-    runpy.run_path(str(root / "scripts/build_maps.py"))["build"](tmp_path)
+def test_committed_maps_are_what_the_command_builds(tmp_path: Path) -> None:
+    runpy.run_path(str(MAPS.parent / "scripts/build_maps.py"))["build"](tmp_path)
     names = ("index.html", "map-public.html", "map-department.html")
     for name in names:
-        assert (tmp_path / name).read_bytes() == (root / "maps" / name).read_bytes(), name
-        assert len((root / "maps" / name).read_bytes()) < 1_000_000
-        assert "未经审图·合成数据·不得公开发布" in (root / "maps" / name).read_text("utf-8")
-    if AXE.exists():
-        for width in (1280, 390):
-            context = browser.new_context(viewport={"width": width, "height": 800})
-            page = context.new_page()
-            page.goto((root / "maps/index.html").as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            context.close()
+        assert (tmp_path / name).read_bytes() == (MAPS / name).read_bytes(), name
+        assert len((MAPS / name).read_bytes()) < 1_000_000
+        assert "未经审图·合成数据·不得公开发布" in (MAPS / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["index.html", "map-public.html", "map-department.html"])
+def test_no_fault_of_accessibility_is_in_the_committed_pages(browser: Any, width: int, name: str) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not there: npm install --no-save axe-core, or AXE_CORE=path of axe.min.js")
+    opened = Visit(browser, MAPS / name, width, ready="h1" if name == "index.html" else READY)
+    assert violations(opened.page) == []
+    assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    opened.close()

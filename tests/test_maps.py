@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import shutil
+import string
 import tomllib
 from html.parser import HTMLParser
 from importlib import resources
@@ -22,8 +23,10 @@ import pytest
 import shapely
 from branca.element import JavascriptLink
 from browsing import Visit, violations
+from hypothesis import given
+from hypothesis import strategies as st
 
-from geojw import mapdata, maps, mapsites
+from geojw import mapdata, maps, mapsites, packing
 from geojw.errors import CRSError, OutputError
 from geojw.geodesy import ELLIPSOID
 from geojw.texts import texts_of
@@ -182,33 +185,51 @@ def data_of(page: str) -> dict[str, Any]:
     return json.loads(found[1])
 
 
-def unpacked(data: dict[str, Any], flat: list[int]) -> np.ndarray[Any, Any]:
+ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+
+
+def numbers_of(text: str) -> list[int]:
+    """The whole numbers of a packed line, by a pattern: digits that say more follow, then one that does not."""
+    more, last = ALPHABET[32:], ALPHABET[:32]
+    out = []
+    for found in re.findall(f"[{re.escape(more)}]*[{last}]", text):
+        bits = sum((ALPHABET.index(letter) % 32) * 32**place for place, letter in enumerate(found))
+        out.append(-(bits + 1) // 2 if bits % 2 else bits // 2)
+    return out
+
+
+def unpacked(data: dict[str, Any], text: str, spot: tuple[int, int] = (0, 0)) -> np.ndarray[Any, Any]:
     """Longitudes and latitudes of a packed line."""
-    packing = data["packing"]
-    steps = np.array(flat).reshape(-1, 2).cumsum(axis=0) + np.array([packing["west"], packing["south"]])
-    return steps / 10 ** packing["decimals"]
+    grid = data["packing"]
+    start = np.array([grid["west"], grid["south"]]) + spot
+    steps = np.array(numbers_of(text)).reshape(-1, 2).cumsum(axis=0) + start
+    return steps / 10 ** grid["decimals"]
 
 
-def shape_of(data: dict[str, Any], packed: list[Any] | None) -> shapely.Geometry | None:
+def shape_of(data: dict[str, Any], packed: str | None, spot: tuple[int, int] = (0, 0)) -> shapely.Geometry | None:
     """A packed shape, decoded by other code than the page's."""
     if packed is None:
         return None
-    kind, parts = packed
+    kind, parts = int(packed[0]), packed[1:].split(";")
     if kind == 2:
-        rings = [[np.concatenate([r := unpacked(data, ring), r[:1]]) for ring in part] for part in parts]
+        rings = [
+            [np.concatenate([r := unpacked(data, ring, spot), r[:1]]) for ring in part.split(",")] for part in parts
+        ]
         return shapely.union_all([shapely.Polygon(part[0], part[1:]) for part in rings])
-    lines = [unpacked(data, part) for part in parts]
+    lines = [unpacked(data, part, spot) for part in parts]
     return shapely.MultiLineString(lines) if kind == 1 else shapely.MultiPoint(np.concatenate(lines))
 
 
 def sites_of(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """The sites of a page, words decoded."""
-    words, columns = list(data["sites"]["words"]), data["sites"]["columns"]
-    plain = {"id", "x", "y", "geometry", "name", "area_m2"}
-    return [
-        {c: v if c in plain or v is None else words[v] for c, v in zip(columns, row, strict=True)}
-        for row in data["sites"]["rows"]
-    ]
+    """The sites of a page, with what is said of them."""
+    columns, said = data["sites"]["columns"], data["sites"]["said_columns"]
+    rows = [dict(zip(columns, row, strict=True)) for row in data["sites"]["rows"]]
+    return [row | dict(zip(said, data["sites"]["said"][row["said"]], strict=True)) for row in rows]
+
+
+def site_shapes(data: dict[str, Any]) -> list[shapely.Geometry | None]:
+    """The shapes of a page's sites: their vertices are counted from their spots."""
+    return [shape_of(data, site["geometry"], (site["x"], site["y"])) for site in sites_of(data)]
 
 
 class Reader(HTMLParser):
@@ -386,12 +407,38 @@ def test_coordinates_are_rounded_and_polygons_stay_valid() -> None:
     radius = rng.uniform(1e-5, 3e-3, 400)
     ragged = shapely.Polygon(np.column_stack([106.3 + radius * np.cos(angle), 29.5 + radius * np.sin(angle)]))
     speck = shapely.box(106.3, 29.5, 106.3 + 2e-7, 29.5 + 2e-7)
-    packing = mapdata.Packing(maps.DECIMALS, 106_300_000, 29_500_000)
-    drawn = packing.packed(np.array([ragged, speck, None, shapely.Point()], dtype=object))
+    grid = packing.Packing(maps.DECIMALS, 106_300_000, 29_500_000)
+    drawn = grid.packed(np.array([ragged, speck, None, shapely.Point()], dtype=object))
     assert [shape is None for shape in drawn] == [False, False, True, True]
     shape = shape_of({"packing": {"decimals": 6, "west": 106_300_000, "south": 29_500_000}}, drawn[0])
     assert shapely.is_valid(shape)
     assert shapely.symmetric_difference(shape, shapely.set_precision(ragged, 1e-6)).area < 1e-15
+
+
+@given(st.lists(st.lists(st.integers(-(2**31) + 1, 2**31 - 1) | st.integers(-40, 40))))
+def test_numbers_are_written_and_read_again(lists: list[list[int]]) -> None:
+    flat = np.array([number for numbers in lists for number in numbers], dtype=np.int64)
+    texts = packing.texts_of_numbers(flat, np.array([len(numbers) for numbers in lists], dtype=np.int64))
+    assert [numbers_of(text) for text in texts] == lists
+
+
+def test_parts_and_rings_keep_their_places_and_shells_run_anticlockwise() -> None:
+    """Two parts, the one with two holes, wound the wrong way: written part by part, ring by ring, from its own spot."""
+    holes = [shapely.box(x, 1, x + 1, 2) for x in (1, 3)]
+    holed = shapely.Polygon(shapely.box(0, 0, 5, 3).exterior.coords[::-1], [hole.exterior.coords for hole in holes])
+    shape = shapely.MultiPolygon([shapely.box(7, 0, 8, 1), holed])
+    line = shapely.MultiLineString([[(0, 0), (2, 1)], [(5, 5), (4, 4), (4, 3)]])
+    grid = packing.Packing(0, 0, 0)
+    texts = grid.packed(np.array([shape, line, None], dtype=object), np.array([[7, 1], [0, 0], [9, 9]]))
+    assert texts[2] is None
+    parts = [[numbers_of(ring) for ring in part.split(",")] for part in texts[0][1:].split(";")]
+    assert sorted(len(part) for part in parts) == [1, 3]
+    data = {"packing": {"decimals": 0, "west": 0, "south": 0}}
+    assert shape_of(data, texts[0], (7, 1)).equals(shape)
+    assert shape_of(data, texts[1]).equals(line)
+    for part in texts[0][1:].split(";"):
+        turns = [shapely.LinearRing(unpacked(data, ring, (7, 1))).is_ccw for ring in part.split(",")]
+        assert turns == [True] + [False] * (len(turns) - 1)
 
 
 def test_a_heavy_layer_is_simplified_and_the_page_says_so(page: str) -> None:

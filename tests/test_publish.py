@@ -17,7 +17,7 @@ import shapely
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_maps import data_of, shape_of, sites_of
+from test_maps import data_of, shape_of, site_shapes
 
 from geojw.cli import main
 from geojw.editions import AUDIENCES, GRADES, Asked, Edition
@@ -58,6 +58,12 @@ def sees(zone: Zone, layer: str, audience: str) -> bool:
     return Edition(zone, Asked(DAY, audience)).may_see(layer)
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Zone:
+    """The embedded zone without its largest shapes, read once."""
+    return rewritten(tmp_path_factory.mktemp("small") / "gaoxin", lambda _, frame: frame)
+
+
 @pytest.fixture(scope="module", params=["public", "department"])
 def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Zone, str]:
     """A zone with an attribute that nobody declared, and a mark in every attribute that the audience may not see."""
@@ -92,10 +98,9 @@ def test_no_dropped_value_is_in_the_page(planted: tuple[Zone, str], page: str) -
         assert hidden not in page.replace("wetland_not_delivered.fgb", "")
 
 
-def test_the_page_does_not_depend_on_what_its_audience_may_not_see(tmp_path: Path) -> None:
+def test_the_page_does_not_depend_on_what_its_audience_may_not_see(small: Zone, tmp_path: Path) -> None:
     """Restricted layers moved and renamed, hidden attributes changed: the public page is the same, byte by byte."""
-    real = rewritten(tmp_path / "real", lambda _, frame: frame)
-    rng = np.random.default_rng(3)
+    real, rng = small, np.random.default_rng(3)
 
     def change(layer: str, frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         if not sees(real, layer, "public"):
@@ -115,9 +120,8 @@ def test_the_page_does_not_depend_on_what_its_audience_may_not_see(tmp_path: Pat
 def test_no_vertex_of_a_restricted_layer_survives_and_all_lie_on_the_grid(planted: tuple[Zone, str], page: str) -> None:
     zone, audience = planted
     data = data_of(page)
-    shapes = [f["geometry"] for layer in data["layers"] for f in layer["features"]]
-    shapes += [site["geometry"] for site in sites_of(data)]
-    drawn = shapely.get_coordinates([shape_of(data, shape) for shape in shapes])
+    shapes = [shape_of(data, f["geometry"]) for layer in data["layers"] for f in layer["features"]]
+    drawn = shapely.get_coordinates(shapes + site_shapes(data))
     step = GRADES[audience].step
     assert data["packing"]["decimals"] == GRADES[audience].decimals
     assert np.abs(drawn / step - np.rint(drawn / step)).max() < 1e-5
@@ -134,9 +138,8 @@ def test_no_vertex_of_a_restricted_layer_survives_and_all_lie_on_the_grid(plante
 
 
 @pytest.mark.parametrize("audience", ["public", "department"])
-def test_precision_is_the_measured_distance_and_neighbours_keep_their_edges(audience: str, tmp_path: Path) -> None:
-    zone = rewritten(tmp_path / "gaoxin", lambda _, frame: frame)
-    for layer in Edition(zone, Asked(DAY, audience)).layers():
+def test_precision_is_the_measured_distance_and_neighbours_keep_their_edges(audience: str, small: Zone) -> None:
+    for layer in Edition(small, Asked(DAY, audience)).layers():
         source = layer.data.index.geometries
         drawn = ANALYSIS.project(np.asarray(layer.frame.geometry), LONLAT)
         few = np.argsort(shapely.get_num_coordinates(source))[-12:]
@@ -211,13 +214,53 @@ def test_a_public_page_without_a_review_number_is_refused(tmp_path: Path) -> Non
         draw_zone(open_zone("gaoxin"), Asked(DAY, "public"))
 
 
-def test_review_number_and_mark_are_on_the_page(tmp_path: Path) -> None:
-    zone = rewritten(tmp_path / "gaoxin", lambda _, frame: frame)
-    reviewed = draw_zone(zone, Asked(DAY, "public", review="渝S(2026)001号")).page
-    draft = draw_zone(zone, Asked(DAY, "public", draft=True)).page
+def test_review_number_and_mark_are_on_the_page(small: Zone) -> None:
+    reviewed = draw_zone(small, Asked(DAY, "public", review="渝S(2026)001号")).page
+    draft = draw_zone(small, Asked(DAY, "public", draft=True)).page
     assert "渝S(2026)001号" in reviewed
     assert 'class="mark"' not in reviewed
     assert draft.count("未经审图·合成数据·不得公开发布") >= 4
+
+
+def test_a_layer_names_its_latest_release_to_this_audience_and_the_page_whom_to_ask(
+    small: Zone, tmp_path: Path
+) -> None:
+    """Of towns: one release to departments, two to the public (one after the day); of the outline: internal only."""
+    folder = Path(shutil.copytree(small.pack.folder, tmp_path / "gaoxin"))
+    records = [
+        ("towns", "department", "甲局", "2026-03-01", ""),
+        ("towns", "public", "乙<b>局", "2026-02-01", 'document = "某发〔2026〕2号"\nreview = "渝S(2026)009号"\n'),
+        ("towns", "public", "丙局", "2026-12-01", ""),
+        ("boundary", "internal", "丁局", "2026-01-01", ""),
+    ]
+    with (folder / "catalogue.toml").open("a", encoding="utf-8") as file:
+        for layer, audience, approver, day, more in records:
+            row = f'audience = "{audience}"\napprover = "{approver}"\ndate = {day}\n{more}'
+            file.write(f"\n[[layers.{layer}.release]]\n{row}")
+    zone = open_zone(folder)
+    told = {
+        audience: {layer["id"]: layer["release"] for layer in data_of(draw_zone(zone, asked).page)["layers"]}
+        for audience in AUDIENCES
+        for asked in [Asked(DAY, audience, draft=True)]
+    }
+    assert told["public"]["towns"] == "2026-02-01 由乙<b>局向公众公布，文号 某发〔2026〕2号，审图号 渝S(2026)009号。"
+    assert told["department"]["towns"] == "2026-03-01 由甲局向各部门公布。"
+    assert told["public"]["boundary"] == told["department"]["boundary"] == "没有向本受众公布的登记。"
+    assert told["internal"]["boundary"] == "2026-01-01 由丁局向内部人员公布。"
+    assert told["internal"]["forest"] is None
+    page = draw_zone(zone, Asked(DAY, "public", draft=True)).page
+    assert "由乙&lt;b&gt;局向公众公布" in page
+    assert re.search(r'<th scope="row">联系</th><td>演示片区', page)
+    assert "丁局" not in page
+
+
+def test_an_english_page_names_features_in_english_beside_the_term_of_the_source(small: Zone) -> None:
+    labels = {}
+    for lang in ("zh", "en"):
+        data = data_of(draw_zone(small, Asked(DAY, "public", lang=lang, draft=True)).page)
+        labels[lang] = {f["label"] for layer in data["layers"] for f in layer["features"] if layer["id"] == "stations"}
+    assert labels["zh"] == {"虎溪", "白市驿", "金凤"}
+    assert labels["en"] == {"Huxi 虎溪", "Baishiyi 白市驿", "Jinfeng 金凤"}
 
 
 def test_what_an_audience_may_not_see_is_unknown_to_it_never_clear() -> None:
@@ -241,10 +284,10 @@ def test_what_an_audience_may_not_see_is_unknown_to_it_never_clear() -> None:
     assert (public["remedy"] == "").all()
 
 
-def test_pages_are_the_same_bytes_each_time_and_hold_no_path(tmp_path: Path) -> None:
-    zone = rewritten(tmp_path / "gaoxin", lambda _, frame: frame)
-    first, second = (publish(open_zone(zone.pack.folder), Asked(DAY, "public", draft=True), tmp_path / n) for n in "ab")
+def test_pages_are_the_same_bytes_each_time_and_hold_no_path(small: Zone, tmp_path: Path) -> None:
+    folder = small.pack.folder
+    first, second = (publish(open_zone(folder), Asked(DAY, "public", draft=True), tmp_path / n) for n in "ab")
     assert first.read_bytes() == second.read_bytes()
     text = first.read_text("utf-8")
-    assert str(zone.pack.folder) not in text
+    assert str(folder) not in text
     assert not re.search(r"/(root|home|tmp|work)/", text)

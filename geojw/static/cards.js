@@ -74,7 +74,7 @@ function featureCard({ layer, label, id, values, adrift, at }) {
   if (adrift) made.append(node("p", {}, say("adrift")));
   if (rules.length) {
     made.append(node("h3", {}, say("rules_here")), node("ul", {}, ...rules.map((rule) =>
-      node("li", {}, goButton(rule.id, () => { map.closePopup(); openRule(rule); }), ` ${words("verdict", rule.effect)}：${rule.says}`))));
+      node("li", {}, goButton(rule.id, () => { map.closePopup(); openRule(rule); }), ` ${words("verdict", rule.effect)}${say("colon")}${rule.says}`))));
   }
   made.append(node("p", { class: "fine" }, `${say(`status.${layer.status}`)} · ${layer.source}`));
   return made;

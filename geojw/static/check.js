@@ -159,11 +159,11 @@ function tell(result) {
       ? say(one.nearer ? "check_near_known" : "check_near", { name: one.nearest.feature.label, distance: length(one.nearest.metres), precision: number(one.precision, 0) }) : "";
     const detail = one.met.length ? names(one.met) : one.open.length ? names(one.open) : "";
     body.append(node("tr", { class: one.state }, node("th", { scope: "row" }, one.layer.title),
-      node("td", {}, node("b", {}, say(`check_state.${one.state}`)), detail ? `：${detail}` : "", near ? node("div", { class: "fine" }, near) : null,
+      node("td", {}, node("b", {}, say(`check_state.${one.state}`)), detail ? say("colon") + detail : "", near ? node("div", { class: "fine" }, near) : null,
         one.state === "unsure" ? node("div", { class: "fine" }, say("check_unsure_why", { precision: number(one.precision, 0) })) : null)));
   }
   for (const { title, why } of data.absent) {
-    body.append(node("tr", { class: "nodata" }, node("th", { scope: "row" }, title), node("td", {}, node("b", {}, say("check_state.nodata")), `：${say(`absent.${why}`)}`)));
+    body.append(node("tr", { class: "nodata" }, node("th", { scope: "row" }, title), node("td", {}, node("b", {}, say("check_state.nodata")), say("colon") + say(`absent.${why}`))));
   }
   const asked = rules.filter(({ state }) => state === "met" || state === "unsure");
   const list = node("ul", { class: "plain" });

@@ -1,6 +1,7 @@
 /* The layers, each in a pane of its own: the order never depends on the switches. */
 const TINY_PX = 5;           // a polygon smaller than this on the screen is drawn as a dot
-const NAMES_FROM = 14, LABELS_FROM = 12, FULL_FROM = 11.5;   // zoom: names of sites, of points; full-size symbols
+const FEW = 300;             // in a layer of more, dots would make a texture look larger than it is
+const NAMES_FROM = 14, LABELS_FROM = 11.5, FULL_FROM = 11.5, DOTS_FROM = 10.5;   // zoom: names of sites, of features; full-size symbols and dots
 const limits = L.latLngBounds(data.view);
 placed.forEach((site) => limits.extend(site.at));
 
@@ -41,9 +42,13 @@ const Shapes = L.GridLayer.extend({
     const pen = tile.getContext("2d"), pad = 4 / zoom;
     const box = [x * size / zoom - pad, y * size / zoom - pad, (x + 1) * size / zoom + pad, (y + 1) * size / zoom + pad];
     pen.scale(ratio, ratio);
-    for (const item of this._within(box)) {
-      const style = item.style(item.ref);
-      if (style) stroke(pen, item, style, (u, v) => [u * zoom - x * size, v * zoom - y * size]);
+    const items = this._within(box), place = (u, v) => [u * zoom - x * size, v * zoom - y * size];
+    if (this.options.one) paintAll(pen, items, this.options.one, place);
+    else {
+      for (const item of items) {
+        const style = item.style(item.ref);
+        if (style) stroke(pen, item, style, place);
+      }
     }
     return tile;
   },
@@ -58,12 +63,29 @@ function touches({ shape, lines }, u, v, reach) {
   if (shape.kind === 2 && insideRings([u, v], paths)) return true;
   return paths.some((path) => path.some((end, i) => nearestOnEdge([u, v], path[Math.max(0, i - 1)], end)[0] <= reach));
 }
+// Items of one look, filled together: where they overlap the colour is no darker (shells and holes run opposite ways).
+function paintAll(pen, items, look, place) {
+  pen.beginPath();
+  items.forEach(({ shape, lines }) => { if (shape.kind === 2) trace(pen, lines, place); });
+  pen.fillStyle = look.hatch ? hatch(pen, look.hatch) : look.fill;
+  pen.globalAlpha = look.opacity;
+  pen.fill("nonzero");
+  items.forEach((item) => stroke(pen, item, { ...look, fill: null, hatch: null }, place));
+}
+function trace(pen, lines, place) {
+  for (const flat of lines) {
+    for (let i = 0; i < flat.length; i += 2) {
+      const [x, y] = place(flat[i], flat[i + 1]);
+      i ? pen.lineTo(x, y) : pen.moveTo(x, y);
+    }
+  }
+}
 function stroke(pen, { lines, shape, box }, style, place) {
   const [x0, y0] = place(box[0], box[1]), [x1, y1] = place(box[2], box[3]);
   pen.setLineDash(style.dash ?? []);
   pen.lineWidth = style.weight ?? 1;
   pen.strokeStyle = style.color;
-  pen.fillStyle = style.hatch ? hatch(pen, style.color, style.hatch) : style.fill ?? "transparent";
+  pen.fillStyle = style.hatch ? hatch(pen, style.hatch) : style.fill ?? "transparent";
   pen.lineJoin = "round";
   if (shape.kind === 0 || (shape.kind === 2 && x1 - x0 < 2.5 && y1 - y0 < 2.5)) {
     const radius = shape.kind === 0 ? 5 : 1.8;
@@ -75,12 +97,7 @@ function stroke(pen, { lines, shape, box }, style, place) {
     return;
   }
   pen.beginPath();
-  for (const flat of lines) {
-    for (let i = 0; i < flat.length; i += 2) {
-      const [x, y] = place(flat[i], flat[i + 1]);
-      i ? pen.lineTo(x, y) : pen.moveTo(x, y);
-    }
-  }
+  trace(pen, lines, place);
   if (shape.kind === 2 && style.fill) {
     pen.globalAlpha = style.opacity ?? 1;
     pen.fill("evenodd");
@@ -101,19 +118,25 @@ function drawLayer(layer, number) {
     : { ...line, fillColor: paint.hatch ? `url(#hatch${number})` : paint.colour, fillOpacity: paint.hatch ? 1 : paint.opacity };
   const dot = { ...line, color: "#fff", weight: 1.5, dashArray: null, fillColor: paint.colour, fillOpacity: 1 };
   if (layer.canvas) {
-    const look = lookOf(layer);
-    drawn.tiles = new Shapes(layer.features.map((feature) => ({ shape: feature.shape, style: () => ({ ...look, opacity: feature.shade ?? look.opacity, edge: 0.95 }), ref: feature })), { pane });
+    const look = lookOf(layer), style = ({ shade }) => ({ ...look, opacity: shade ?? look.opacity });
+    drawn.tiles = new Shapes(layer.features.map((feature) => ({ shape: feature.shape, style: () => style(feature), ref: feature })), { pane, one: isShaded(layer) ? null : look });
     drawn.group.addLayer(drawn.tiles);
+  }
+  const together = layer.overlaps && !layer.canvas && !layer.zone && !isShaded(layer);   // one path for the fill of all, else they darken where they overlap
+  if (together) {
+    const fixed = layer.features.filter(({ adrift, shape }) => !adrift && shape.kind === 2);
+    drawn.group.addLayer(L.polygon(fixed.flatMap(({ shape }) => shape.parts.map((rings) => rings.map(flip))), { ...style, stroke: false, fillRule: "nonzero", interactive: false }));
   }
   for (const feature of layer.features) {
     feature.centre = () => boundsOf(feature.shape.box).getCenter();
     const isPoint = feature.shape.kind === 0;
     if (!layer.canvas) {
       const adrift = { dashArray: "3 5", weight: 1.5, fillOpacity: 0.06 };
-      const path = pathOf(feature.shape, isPoint ? dot : { ...style, ...(feature.adrift ? adrift : {}), ...(feature.shade === undefined ? {} : { fillOpacity: feature.shade }) });
+      const fill = feature.adrift ? adrift : feature.shade !== undefined ? { fillOpacity: feature.shade } : together ? { fillOpacity: 0 } : {};
+      const path = pathOf(feature.shape, isPoint ? dot : { ...style, ...fill });
       if (!layer.zone) path.on("click", (event) => { if (picking || siteTiles?.at(event.latlng).length) return; L.DomEvent.stopPropagation(event); openFeature(feature, event.latlng, null); });
       drawn.group.addLayer(path);
-      if (feature.shape.kind === 2 && !layer.zone && layer.features.length <= 2000) drawn.tiny.push(sized(feature, path));
+      if (feature.shape.kind === 2 && !layer.zone && layer.features.length <= FEW) drawn.tiny.push(sized(feature, path));
     }
     if (layer.kind === "point" && layer.named && layer.features.length <= 300) {
       drawn.labels.addLayer(textAt(feature.centre(), feature.adrift ? say("adrift_label", { name: feature.label }) : feature.label));
@@ -128,8 +151,10 @@ function drawLayer(layer, number) {
   return drawn;
 }
 function lookOf({ paint }) {   // on canvas
-  return { color: paint.colour, weight: paint.weight, fill: paint.colour, opacity: paint.hatch ? 1 : paint.opacity, dot: paint.colour, hatch: paint.hatch, dash: paint.dash?.split(/[ ,]+/).map(Number) };
+  return { color: paint.colour, weight: paint.weight, fill: paint.colour, opacity: paint.hatch ? 1 : paint.opacity, edge: 0.95, dot: paint.colour,
+    hatch: paint.hatch ? paint : null, dash: paint.dash?.split(/[ ,]+/).map(Number) };
 }
+function isShaded({ features }) { return features.some(({ shade }) => shade !== undefined); }   // each in its own strength
 function ringLines(layer, ring) {   // a line at the true distance of a rule
   const lines = ring.at ? [unpacked(ring.at, false)] : ring.of.map((at) => circle(layer.features[at].shape.parts[0][0], ring.m));
   return lines.map((line) => ({ line,
@@ -151,19 +176,19 @@ function sized({ shape: { box: [x0, y0, x1, y1] } }, path) {
   return { path, size: Math.max(worldX(x1) - worldX(x0), worldY(y0) - worldY(y1)), dot: false };
 }
 function dots() {
-  const zoom = 2 ** map.getZoom();
+  const zoom = 2 ** map.getZoom(), weight = map.getZoom() < DOTS_FROM ? 2 : 4;
   for (const { layer, tiny } of layers) {
     for (const one of tiny) {
       const dot = one.size * zoom < TINY_PX;
-      if (dot === one.dot) continue;
-      one.dot = dot;
-      one.path.setStyle(dot ? { weight: 4, dashArray: null } : { weight: layer.paint.weight, dashArray: layer.paint.dash });
+      if ((dot && weight) === one.dot) continue;
+      one.dot = dot && weight;
+      one.path.setStyle(dot ? { weight, dashArray: null } : { weight: layer.paint.weight, dashArray: layer.paint.dash });
     }
   }
 }
 function switchLabels() {
   for (const drawn of layers) {
-    const wanted = drawn.on && (drawn.layer.labelled || map.getZoom() >= (drawn.layer.kind === "point" ? LABELS_FROM - 1 : LABELS_FROM));
+    const wanted = drawn.on && (drawn.layer.labelled || map.getZoom() >= (drawn.layer.kind === "point" ? LABELS_FROM - 0.5 : LABELS_FROM));
     if (wanted !== map.hasLayer(drawn.labels)) wanted ? drawn.labels.addTo(map) : drawn.labels.remove();
   }
   arrangeLabels();
@@ -183,12 +208,15 @@ function arrangeLabels() {
     else tag.classList.add("gone");
   }
 }
-function setLayer(drawn, on) {
-  drawn.on = drawn.box.checked = on;
-  on ? drawn.group.addTo(map) : drawn.group.remove();
+function setLayers(wanted) {   // pairs of a layer and whether it is on; labels are arranged once
+  for (const [drawn, on] of wanted) {
+    drawn.on = drawn.box.checked = on;
+    on ? drawn.group.addTo(map) : drawn.group.remove();
+  }
   switchLabels();
   remember();
 }
+const setLayer = (drawn, on) => setLayers([[drawn, on]]);
 document.querySelectorAll("[data-layer]").forEach((box) => {
   const drawn = layers[Number(box.dataset.layer)];
   drawn.box = box;

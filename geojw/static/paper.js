@@ -22,7 +22,8 @@ const SIDE = 250, HEAD = 34, FOOT = 58, LINE = 17;
 function picture() {
   const size = map.getSize(), on = layers.filter((drawn) => drawn.on);
   const shown = data.verdicts.filter((verdict) => placed.some((site) => site.verdict === verdict && shownOnMap(site)));
-  const rowsHigh = 40 + LINE * (shown.length + 2 * on.length + 4);
+  const entries = [...on].reverse().map(entryOf);
+  const rowsHigh = 40 + (LINE + 4) * shown.length + entries.reduce((sum, { high }) => sum + high, 0);
   const width = size.x + SIDE, height = HEAD + Math.max(size.y, rowsHigh) + FOOT;
   const canvas = node("canvas", { width: width * PIXELS, height: height * PIXELS }), pen = canvas.getContext("2d");
   pen.scale(PIXELS, PIXELS);
@@ -37,14 +38,30 @@ function picture() {
   pen.restore();
   pen.strokeStyle = "#333";
   pen.strokeRect(0.5, HEAD + 0.5, size.x - 1, size.y - 1);
-  pictureFrame(pen, size, on, shown, width, height);
+  pictureFrame(pen, size, entries, shown, width, height);
   return canvas;
 }
+const fontOf = (size, weight = 400) => `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
+const gauge = node("canvas").getContext("2d");
+function wrapped(text, size, most) {   // lines that fit, broken between words or Chinese characters
+  gauge.font = fontOf(size);
+  const lines = [""];
+  for (const piece of text.match(/[\u2e80-\uffff]|[^\s\u2e80-\uffff]+\s*|\s+/g) ?? []) {
+    const longer = lines.at(-1) + piece;
+    if (lines.at(-1) && gauge.measureText(longer.trimEnd()).width > most) lines.push(piece);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines;
+}
+function entryOf({ layer }) {   // of the legend
+  const title = wrapped(layer.title, 12, SIDE - 50), source = wrapped(`${say(`status.${layer.status}`)} · ${layer.source}`, 9, SIDE - 50);
+  return { layer, title, source, high: 6 + (LINE - 2) * title.length + (LINE - 5) * source.length };
+}
 function write(pen, text, x, y, { size = 12, weight = 400, colour = "#111", align = "left", halo = false, most } = {}) {
-  pen.font = `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
+  pen.font = fontOf(size, weight);
   pen.textAlign = align;
   pen.textBaseline = "middle";
-  let shownText = text;
+  let shownText = most ? text.slice(0, most) : text;   // no letter is narrower than a pixel; a name may have thousands
   while (most && shownText.length > 1 && pen.measureText(shownText).width > most) shownText = `${shownText.slice(0, -2)}…`;
   if (halo) { pen.lineWidth = 3; pen.strokeStyle = "#fff"; pen.setLineDash([]); pen.strokeText(shownText, x, y); }
   pen.fillStyle = colour;
@@ -61,7 +78,9 @@ function pictureMap(pen, size, on) {
   for (const { layer } of on) {
     if (layer.zone) continue;
     const look = lookOf(layer), loose = { ...look, opacity: 0.06, dash: [3, 5] };   // somewhere in it
-    layer.features.forEach(({ shape, adrift, shade }) => stroke(pen, item(shape), adrift ? loose : { ...look, opacity: shade ?? look.opacity }, place));
+    const [apart, alike] = [true, false].map((own) => layer.features.filter(({ adrift, shade }) => (Boolean(adrift) || shade !== undefined) === own));
+    paintAll(pen, alike.map(({ shape }) => item(shape)), look, place);
+    apart.forEach(({ shape, adrift, shade }) => stroke(pen, item(shape), adrift ? loose : { ...look, opacity: shade ?? look.opacity }, place));
   }
   for (const { layer } of zones) {
     const outline = layer.features.map(({ shape }) => item(shape));
@@ -92,12 +111,13 @@ function pictureMap(pen, size, on) {
   if (data.mark) pictureMark(pen, size);
 }
 const hatches = new Map();
-function hatch(pen, colour, kind) {
-  const key = `${colour} ${kind}`;
+function hatch(pen, { colour, opacity, hatch: kind }) {   // 8 divides the side of a tile, so that lines run on
+  const key = `${colour} ${opacity} ${kind}`;
   if (hatches.has(key)) return hatches.get(key);
   const tile = node("canvas", { width: 8 * PIXELS, height: 8 * PIXELS }), ink = tile.getContext("2d");
   ink.scale(PIXELS, PIXELS);
   ink.strokeStyle = colour;
+  ink.globalAlpha = Math.min(1, 0.4 + opacity);
   ink.lineWidth = 1.2;
   ink.beginPath();
   for (const shift of [-8, 0, 8]) {
@@ -132,10 +152,13 @@ function pictureMark(pen, size) {
   pen.save();
   pen.rotate(-Math.PI / 8);
   pen.globalAlpha = 0.3;
-  for (let x = -size.y; x < size.x + size.y; x += 440) for (let y = -100; y < size.y + size.x; y += 170) write(pen, data.mark, x + (y % 340 ? 200 : 0), y, { size: 24, weight: 700, colour: "#8a1c1c" });
+  const look = { size: 24, weight: 700, colour: "#8a1c1c" }, along = write(pen, data.mark, 0, -2 * size.x, look) + 60;
+  for (let y = -100, row = 0; y < size.y + size.x; y += 170, row++) {
+    for (let x = -size.y - (row % 2) * along / 2; x < size.x + size.y; x += along) write(pen, data.mark, x, y, look);
+  }
   pen.restore();
 }
-function pictureFrame(pen, size, on, shown, width, height) {
+function pictureFrame(pen, size, entries, shown, width, height) {
   write(pen, data.title, 8, HEAD / 2, { size: 16, weight: 700, most: width - 200 });
   write(pen, say(`audience.${data.audience}`), width - 8, HEAD / 2, { size: 13, weight: 700, align: "right" });
   const left = size.x + 12;
@@ -146,19 +169,19 @@ function pictureFrame(pen, size, on, shown, width, height) {
     drawSymbol(pen, left + 8, y, verdict, 7);
     write(pen, words("verdict", verdict), left + 34, y);
   }
-  for (const { layer } of [...on].reverse()) {
-    y += LINE + 2;
+  y += LINE + 8;
+  for (const { layer, title, source, high } of entries) {
     const { paint } = layer;
     pen.setLineDash(paint.dash?.split(/[ ,]+/).map(Number) ?? []);
     pen.lineWidth = Math.min(2, paint.weight);
     pen.strokeStyle = paint.colour;
-    pen.fillStyle = paint.hatch ? hatch(pen, paint.colour, paint.hatch) : paint.colour;
+    pen.fillStyle = paint.hatch ? hatch(pen, paint) : paint.colour;
     pen.globalAlpha = paint.hatch ? 1 : paint.opacity;
     if (layer.kind === "point") { pen.globalAlpha = 1; pen.beginPath(); pen.arc(left + 12, y, 4, 0, 7); pen.fill(); } else { if (!layer.zone) pen.fillRect(left, y - 6, 24, 12); pen.globalAlpha = 1; pen.strokeRect(left, y - 6, 24, 12); }
     pen.globalAlpha = 1;
-    write(pen, layer.title, left + 34, y, { most: SIDE - 50 });
-    y += LINE - 3;
-    write(pen, `${say(`status.${layer.status}`)} · ${layer.source}`, left + 34, y, { size: 9, colour: "#555", most: SIDE - 50 });
+    title.forEach((line, i) => write(pen, line, left + 34, y + (LINE - 2) * i, { most: SIDE - 46 }));
+    source.forEach((line, i) => write(pen, line, left + 34, y + (LINE - 2) * title.length + (LINE - 5) * i - 2, { size: 9, colour: "#555", most: SIDE - 46 }));
+    y += high;
   }
   const metres = scaleLength(), bar = metres.px;
   const foot = height - FOOT + 16;
@@ -171,7 +194,7 @@ function pictureFrame(pen, size, on, shown, width, height) {
   write(pen, length(metres.m), 16 + bar, foot - 3);
   write(pen, `▲ ${say("north_letter")}`, 120 + bar, foot - 3, { weight: 700 });
   write(pen, data.review ? say("review", { number: data.review }) : data.mark ?? say("not_reviewed"), 10, foot + 16, { size: 12, weight: 700, colour: data.review ? "#111" : "#8a1c1c" });
-  write(pen, [...data.facts.slice(0, 1).map((pair) => pair.join(" ")), data.notices.at(0) ?? "", say("not_legal")].join(" · "), 10, foot + 34, { size: 10, colour: "#444", most: width - 20 });
+  write(pen, [...(basesOn.size ? [say("base_not_saved")] : []), ...data.facts.slice(0, 1).map((pair) => pair.join(" ")), data.notices.at(0) ?? "", say("not_legal")].join(" · "), 10, foot + 34, { size: 10, colour: "#444", most: width - 20 });
 }
 function scaleLength() {
   const y = map.getSize().y / 2, most = geodesic_m(lonlatAt(0, y), lonlatAt(130, y));

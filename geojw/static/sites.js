@@ -1,7 +1,7 @@
 /* The sites: shapes, and a symbol a spot whose verdict is the strictest there. */
 const hiddenVerdicts = new Set();
 let chosen = null, onlyRule = null;
-const siteGroup = L.layerGroup().addTo(map), symbolGroup = L.layerGroup().addTo(map), chosenGroup = L.layerGroup().addTo(map);
+const siteGroup = L.layerGroup(), symbolGroup = L.layerGroup().addTo(map), chosenGroup = L.layerGroup().addTo(map);
 const shownOnMap = (site) => !hiddenVerdicts.has(site.verdict) && (!onlyRule || onlyRule.has(site.index));
 const siteStyle = (site) => ({
   pane: "sites", color: site.shape.kind === 1 ? colourOf(site.verdict) : "#222", className: site.shape.kind === 1 ? "site-line" : "",

@@ -6,11 +6,13 @@ box.addEventListener("keydown", pickKeys);
 box.addEventListener("keydown", (event) => { if (event.key === "Escape") map.closePopup(); });
 map.attributionControl.setPrefix("Leaflet");
 L.control.zoom({ position: "topleft", zoomInTitle: say("zoom_in"), zoomOutTitle: say("zoom_out") }).addTo(map);
-const fit = () => map.fitBounds(data.view, { animate: false, padding: [12, 12] });
-const canFill = document.fullscreenEnabled;
+const fit = () => map.fitBounds(data.view, { animate: false, paddingTopLeft: [12, 20], paddingBottomRight: [12, map.getSize().x < 600 ? 62 : 40] });   // clear of grid labels and scale
+const wholeScreen = document.fullscreenEnabled
+  ? tool("full_screen", () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen())) : null;
+wholeScreen?.setAttribute("aria-pressed", "false");
+document.addEventListener("fullscreenchange", () => wholeScreen?.setAttribute("aria-pressed", String(document.fullscreenElement !== null)));
 control("topleft", tool("whole", fit), tool("measure_tool", () => pick("measure")),
-  canFill ? tool("full_screen", () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen())) : null,
-  tool("picture", savePicture), tool("print", () => window.print()));
+  wholeScreen, tool("picture", savePicture), tool("print", () => window.print()));
 const north = L.control({ position: "topright" });
 north.onAdd = () => node("div", { class: "north", role: "img", "aria-label": say("north") }, "▲", node("br"), say("north_letter"));
 north.addTo(map);
@@ -19,6 +21,7 @@ const review = L.control({ position: "bottomleft" });
 review.onAdd = () => node("div", { class: "review" }, data.review ? say("review", { number: data.review }) : data.mark ?? say("not_reviewed"));
 review.addTo(map);
 fit();
+siteGroup.addTo(map);   // not before: it would be drawn twice
 map.setMinZoom(7).setMaxZoom(19).setMaxBounds(limits.pad(1));
 map.on("click", ({ latlng }) => {
   if (picking) { addPick(latlng); return; }

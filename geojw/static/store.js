@@ -1,21 +1,36 @@
 /* What the page holds: shapes as steps of a grid, sites as rows, findings as numbers of lists. */
 const scale = 10 ** data.packing.decimals;
-function unpacked(flat, closed) {
-  let x = data.packing.west, y = data.packing.south;
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const digitOf = new Uint8Array(128);
+for (let i = 0; i < DIGITS.length; i++) digitOf[DIGITS.charCodeAt(i)] = i;
+// A line as text: five bits of a number a character, the lowest first, the sign the lowest of all; each vertex from the one before.
+function unpacked(text, closed, x = 0, y = 0) {
+  let at = 0;
+  const step = () => {
+    let bits = 0, shift = 0, digit;
+    do {
+      digit = digitOf[text.charCodeAt(at++)];
+      bits |= (digit & 31) << shift;
+      shift += 5;
+    } while (digit & 32);
+    return (bits >>> 1) ^ -(bits & 1);
+  };
+  x += data.packing.west;
+  y += data.packing.south;
   const line = [];
-  for (let i = 0; i < flat.length; i += 2) {
-    x += flat[i];
-    y += flat[i + 1];
+  while (at < text.length) {
+    x += step();
+    y += step();
     line.push([x / scale, y / scale]);
   }
   if (closed) line.push(line[0]);
   return line;
 }
 // kind 2: parts are lists of rings; kind 1: lines; kind 0: points as lines of one vertex. Vertices are [lon, lat].
-function shapeOf(packed) {
+function shapeOf(packed, x, y) {
   if (!packed) return null;
-  const [kind, parts] = packed;
-  const made = { kind, parts: kind === 2 ? parts.map((rings) => rings.map((ring) => unpacked(ring, true))) : parts.map((line) => unpacked(line, false)) };
+  const kind = Number(packed[0]), texts = packed.slice(1).split(";");
+  const made = { kind, parts: kind === 2 ? texts.map((part) => part.split(",").map((ring) => unpacked(ring, true, x, y))) : texts.map((line) => unpacked(line, false, x, y)) };
   made.lines = kind === 2 ? made.parts.flat() : made.parts;
   made.box = boxOf(made.lines);
   return made;
@@ -54,15 +69,9 @@ data.layers.forEach((layer) => layer.features.forEach((feature, at) => {
   feature.shape = shapeOf(feature.geometry);
 }));
 
-const siteWords = Object.keys(data.sites.words);
-const plain = new Set(["id", "x", "y", "geometry", "name", "area_m2"]);
-const sites = data.sites.rows.map((row, index) => {
-  const site = { index };
-  data.sites.columns.forEach((column, at) => { site[column] = plain.has(column) || row[at] === null ? row[at] : siteWords[row[at]]; });
-  site.shape = shapeOf(site.geometry);
-  site.at = [(site.y + data.packing.south) / scale, (site.x + data.packing.west) / scale];
-  return site;
-});
+const said = data.sites.said.map((row) => Object.fromEntries(data.sites.said_columns.map((column, at) => [column, row[at]])));
+const sites = data.sites.rows.map(([id, x, y, geometry, name, area_m2, number], index) => ({ index, id, name, area_m2, ...said[number],
+  shape: shapeOf(geometry, x, y), at: [(y + data.packing.south) / scale, (x + data.packing.west) / scale] }));
 const placed = sites.filter((site) => site.shape);
 
 const columns = new Map((data.findings.columns ?? []).map((name, index) => [name, index]));

@@ -25,7 +25,7 @@ function grid() {
   gridLabels.clearLayers();
   const view = map.getBounds(), size = map.getSize(), step = gridStep(view, size.x);
   const line = (ends) => gridLines.addLayer(L.polyline(ends, { pane: "grid", color: "#6f7c86", weight: 0.6, opacity: 0.75, dashArray: "2 4", interactive: false }));
-  const label = (x, y, side, text) => gridLabels.addLayer(L.marker(map.containerPointToLatLng([x, y]), { pane: "labels", interactive: false, keyboard: false,
+  const label = (x, y, side, text) => gridLabels.addLayer(L.marker(map.containerPointToLatLng([x, y]), { pane: "frame", interactive: false, keyboard: false,
     icon: L.divIcon({ className: `grid-label ${side}`, iconSize: [0, 0], html: node("span", {}, text) }) }));
   for (let k = Math.ceil(view.getWest() / step); k * step < view.getEast(); k++) {
     line([[view.getSouth() - 1, k * step], [view.getNorth() + 1, k * step]]);
@@ -97,6 +97,7 @@ byId("picked").append(button(say("pick_done"), finishPick, { class: "plain-butto
   button(say("pick_stop"), stopPicking, { class: "plain-button" }));
 
 /* ---- base maps, each switched on by its reader: nothing is asked for before ---- */
+const basesOn = new Set();   // their tiles may not be read back from a canvas, so they are not in the picture
 function baseMaps() {
   const offered = [];
   if (data.tianditu) {
@@ -108,9 +109,13 @@ function baseMaps() {
   const box = byId("base-maps");
   for (const [key, layer] of offered) {
     const input = node("input", { type: "checkbox" });
-    input.addEventListener("change", () => (input.checked ? layer.addTo(map) : layer.remove()));
+    input.addEventListener("change", () => {
+      input.checked ? layer.addTo(map) : layer.remove();
+      input.checked ? basesOn.add(key) : basesOn.delete(key);
+    });
     box.append(node("li", {}, node("label", {}, input, node("span", { class: "title" }, say(key)))));
   }
+  if (offered.length) box.append(node("li", {}, node("p", { class: "fine" }, say("base_not_saved"))));
 }
 // 高德 tiles show places where GCJ-02 puts them: the tiles are moved back, the data stay where they are.
 const Shifted = L.TileLayer.extend({
@@ -145,7 +150,7 @@ function remember() {
 function recall() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const on = parts.get("layers")?.split(",");
-  layers.forEach((drawn) => setLayer(drawn, on ? on.includes(drawn.layer.id) : drawn.layer.shown));
+  setLayers(layers.map((drawn) => [drawn, on ? on.includes(drawn.layer.id) : drawn.layer.shown]));
   (parts.get("hidden") ?? "").split(",").filter((verdict) => verdictBoxes.has(verdict)).forEach((verdict) => setVerdict(verdict, false));
   const ring = parts.get("place") && data.check ? parsePlace(parts.get("place")) : null;
   if (ring) ask(ring);

@@ -21,11 +21,13 @@ function button(text, act, attributes = {}) {
   return made;
 }
 const goButton = (text, act) => button(text, act, { class: "go" });
+const formats = new Map();   // to make one takes longer than to use it
 function number(value, places) {
   // A small figure keeps three digits: a margin that is not 0 never reads 0.
   const small = value !== 0 && Math.abs(value) < 10 ** (1 - places);
-  const options = small ? { maximumSignificantDigits: 3 } : { maximumFractionDigits: places };
-  return new Intl.NumberFormat(data.lang, options).format(value);
+  const key = small ? "small" : places;
+  if (!formats.has(key)) formats.set(key, new Intl.NumberFormat(data.lang, small ? { maximumSignificantDigits: 3 } : { maximumFractionDigits: places }));
+  return formats.get(key).format(value);
 }
 const PLACES = { m: 3, m2: 1, share: 4 };
 const UNITS = { overlap_m2: "m2", overlap_m: "m", distance_m: "m", overlap_share: "share", cover_share: "share" };
@@ -39,9 +41,9 @@ function quantity(value, unit) {
 function areas(m2) {
   return say("areas", { m2: number(m2, 1), ha: number(m2 / 1e4, 4), mu: number(m2 * 3 / 2000, 3) });
 }
-function length(metres) {
-  const places = metres >= 10000 ? 0 : 1;
-  return metres < 1000 ? `${number(metres, 0)} ${say("unit.m")}` : `${number(metres / 1000, places)} ${say("unit.km")}`;
+function length(metres) {   // no grouping of digits: it is needed at once, and the first such format takes 20 ms
+  const short = (value, places) => String(Number(value.toFixed(places)));
+  return metres < 1000 ? `${short(metres, 0)} ${say("unit.m")}` : `${short(metres / 1000, metres >= 10000 ? 0 : 1)} ${say("unit.km")}`;
 }
 function words(kind, value) {
   return String(value ?? "").split(";").filter(Boolean).map((word) => data.texts[`${kind}.${word}`] ?? word).join(say("and"));
