@@ -219,7 +219,7 @@ def test_lines_and_points_are_on_the_page_too(make_pack: Any, tmp_path: Path) ->
     assert layers["river:removed_lines"]["kind"] == "line"
     assert layers["well:added_points"]["kind"] == "point"
     assert [one["label"] for one in layers["river:towns"]["features"]] == [f"{EAST} −90.00 m", f"{WEST} −10.00 m"]
-    assert [one["label"] for one in layers["well:towns"]["features"]] == [EAST, f"{WEST} +1"]
+    assert [one["label"] for one in layers["well:towns"]["features"]] == [EAST, f"{WEST} +1 feature(s)"]
     told = {table["title"]: [row["cells"] for row in table["rows"]] for table in data["tables"]}
     assert told["Lines added and removed"][0] == ["river · all of it", "", "100.00"]
     assert told["Points added and removed"] == [["well · all of it", "1", ""], [f"well · {WEST}", "1", ""]]
