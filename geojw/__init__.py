@@ -17,11 +17,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from geojw.decide.screening import Screening
+    from geojw.decide.targets import Evaluation
+    from geojw.decide.targets import evaluate as evaluate_targets
     from geojw.errors import CRSError, GeojwError, LayerError, OutputError, PackError, SitesError
-    from geojw.intake import Sites, read_sites
-    from geojw.screening import Screening
-    from geojw.targets import Evaluation
-    from geojw.targets import evaluate as evaluate_targets
+    from geojw.intake.sites import Sites, read_sites
     from geojw.zone import Zone, open_zone, screen
 
 __all__ = [
@@ -43,9 +43,9 @@ __all__ = [
 
 _HOMES = {
     "CRSError": "errors", "GeojwError": "errors", "LayerError": "errors", "OutputError": "errors",
-    "PackError": "errors", "SitesError": "errors", "Sites": "intake", "read_sites": "intake",
-    "Screening": "screening", "Evaluation": "targets", "evaluate_targets": "targets", "Zone": "zone",
-    "open_zone": "zone", "screen": "zone",
+    "PackError": "errors", "SitesError": "errors", "Sites": "intake.sites", "read_sites": "intake.sites",
+    "Screening": "decide.screening", "Evaluation": "decide.targets", "evaluate_targets": "decide.targets",
+    "Zone": "zone", "open_zone": "zone", "screen": "zone",
 }  # fmt: skip
 
 

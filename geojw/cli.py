@@ -1,4 +1,4 @@
-"""Floor 8: the command line. Arguments in, tables and exit codes out; no decisions."""
+"""The command line. Arguments in, tables and exit codes out; no decisions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from geojw.access_list import EFFECTS
 from geojw.errors import Fault, GeojwError, OutputError, PackError, SitesError
+from geojw.law.access_list import EFFECTS
 from geojw.options import PATH, asked, reading
 from geojw.terminal import LINE, print_heading, print_inspection, print_summary, progress
 from geojw.terminal import console as _console
@@ -190,10 +190,10 @@ def _screen(
     **options: Any,  # noqa: ANN401 - handed on
 ) -> int:
     no_map, kind = (True, _parquet(kind)) if engine == "dask" else (no_map, kind)
-    from geojw.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.intake.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
 
     shared_reader()  # it loads while we do
-    from geojw.run import Options, run  # noqa: PLC0415
+    from geojw.runs.run import Options, run  # noqa: PLC0415
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
     said = asked(options)
@@ -202,7 +202,7 @@ def _screen(
     console = _console(quiet=quiet)
     with progress(lang, quiet=quiet) as tell:
         if engine == "dask":
-            from geojw import cluster  # noqa: PLC0415 - an extra
+            from geojw.runs import cluster  # noqa: PLC0415 - an extra
 
             summary = cluster.run(files, place, wanted, tell, scheduler)
         else:
@@ -219,8 +219,8 @@ def _screen(
 
 def _files(sites: tuple[Path, ...], place: Any, **said: Any) -> Any:  # noqa: ANN401 - zone.Zone, intake.SiteFiles
     """Open files of sites, their columns and coordinates taken as the zone has them, if there is one."""
-    from geojw.inspection import extent_of  # noqa: PLC0415 - a cold start loads what it needs
-    from geojw.intake import SiteFiles  # noqa: PLC0415
+    from geojw.intake.sites import SiteFiles  # noqa: PLC0415
+    from geojw.runs.inspection import extent_of  # noqa: PLC0415 - a cold start loads what it needs
 
     own = {} if place is None else {"columns": place.pack.zone.columns, "extent": extent_of(place)}
     return SiteFiles(*sites, **said, **own)
@@ -292,8 +292,8 @@ def _figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_told
 def draw_map(zone: str, on: date | None, out: Path, **options: Any) -> int:  # noqa: ANN401 - click's own
     """片区地图：内部、部门、公众三种；网页或图片 / the map of a zone for an audience: a page or figures."""
-    from geojw.editions import Asked  # noqa: PLC0415 - a cold start loads what it needs
-    from geojw.publish import publish  # noqa: PLC0415
+    from geojw.maps.editions import Asked  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.maps.publish import publish  # noqa: PLC0415
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
     console = _console(soft_wrap=True)
@@ -307,7 +307,7 @@ def draw_map(zone: str, on: date | None, out: Path, **options: Any) -> int:  # n
         lambda: open_zone(zone), lambda place: None if path is None else _files((path,), place)
     )
     if wanted["formats"]:
-        from geojw.plates import Print, print_plates  # noqa: PLC0415 - matplotlib is loaded only for figures
+        from geojw.figures.plates import Print, print_plates  # noqa: PLC0415 - matplotlib is loaded only for figures
 
         written = print_plates(place, asked, Print(**wanted), out, files)
     else:
@@ -334,10 +334,10 @@ def _tianditu_key() -> str:
 @_told
 def intake(files: tuple[Path, ...], zone: str, lang: str, *, as_json: bool, write: Path | None, **options: Any) -> int:  # noqa: ANN401 - click's own
     """这是什么文件、可否信任、会读到什么 / what a file of sites is, and what of it would be read."""
-    from geojw.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.intake.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
 
     shared_reader()  # it loads while we do
-    from geojw import inspection  # noqa: PLC0415
+    from geojw.runs import inspection  # noqa: PLC0415
     from geojw.zone import open_zone  # noqa: PLC0415
 
     place, said = open_zone(zone), asked(options)
@@ -366,8 +366,8 @@ def intake(files: tuple[Path, ...], zone: str, lang: str, *, as_json: bool, writ
 @_told
 def targets(zone: str, on: date | None, out: Path, lang: str, *, quiet: bool, no_map: bool) -> int:
     """规划指标：数值、目标值、余量、结论 / where the zone stands against the plan."""
-    from geojw import target_tables  # noqa: PLC0415 - a cold start loads what it needs
-    from geojw.target_run import run_targets  # noqa: PLC0415
+    from geojw.runs import target_tables  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.runs.target_run import run_targets  # noqa: PLC0415
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
     console = _console(quiet=quiet)
@@ -400,10 +400,10 @@ def compare(
     *, quiet: bool, no_map: bool,
 ) -> int:  # fmt: skip
     """比较两个资料包或一个图层的两个版本 / compare two zone packs, or two versions of a layer."""
-    from geojw import target_tables  # noqa: PLC0415
-    from geojw.comparison import versions_of  # noqa: PLC0415 - a cold start loads what it needs
-    from geojw.comparison_run import run_comparison  # noqa: PLC0415
-    from geojw.intake import read_sites  # noqa: PLC0415
+    from geojw.intake.sites import read_sites  # noqa: PLC0415
+    from geojw.runs import target_tables  # noqa: PLC0415
+    from geojw.runs.comparison import versions_of  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.runs.comparison_run import run_comparison  # noqa: PLC0415
     from geojw.zone import today  # noqa: PLC0415
 
     versions, read = _both_or_all_faults(
@@ -468,7 +468,7 @@ def _print_idle(console: Console, opened: Any, day: date, lang: str) -> None:  #
 @_told
 def cache_command(*, clearing: bool, lang: str) -> int:
     """查看或清空磁盘缓存 / show or empty what is kept on disk between runs."""
-    from geojw.cache import MOST_BYTES, clear, contents  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.measure.cache import MOST_BYTES, clear, contents  # noqa: PLC0415 - a cold start loads what it needs
 
     held = clear() if clearing else contents()
     key = "off" if held.folder is None else "cleared" if clearing else "holds"

@@ -1,4 +1,4 @@
-"""Floor 1: every error that geojw raises on purpose. A fault says what, where and what to do, in both languages."""
+"""Every error that geojw raises on purpose. A fault says what, where and what to do, in both languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7: the options of every command that reads files of sites."""
+"""The options of every command that reads files of sites."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def asked(options: dict[str, Any]) -> dict[str, Any]:
     """Take the options of reading out of a command's own, as `SiteFiles` wants them."""
-    from geojw.safety import Limits  # noqa: PLC0415 - a cold start loads what it needs
+    from geojw.intake.safety import Limits  # noqa: PLC0415 - a cold start loads what it needs
 
     limits = Limits(*(options.pop(name) for name in _LIMITS if name in options))
     return {"limits": limits} | {name: options.pop(name) for name in _READING if name in options}

@@ -1,4 +1,4 @@
-"""Floor 0: every sentence that a user reads, Chinese and English, from one catalogue (``texts.toml``)."""
+"""Every sentence that a user reads, Chinese and English, from one catalogue (``texts.toml``)."""
 
 from __future__ import annotations
 

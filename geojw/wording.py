@@ -1,4 +1,4 @@
-"""Floor 2: columns of texts made as columns, not cell by cell: lists, sentences with figures, names."""
+"""Columns of texts made as columns, not cell by cell: lists, sentences with figures, names."""
 
 from __future__ import annotations
 

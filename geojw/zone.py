@@ -1,4 +1,4 @@
-"""Floor 6: a zone pack with its data, and the screening of sites against it."""
+"""A zone pack with its data, and the screening of sites against it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,12 @@ import numpy as np
 import shapely
 from pyproj import CRS, Transformer
 
-from geojw import screening
-from geojw.batch import LayerData
-from geojw.catalogue import UNLIMITED, Layer
-from geojw.counted import filter_faults
-from geojw.coverage import Coverage
+from geojw.decide import screening
+from geojw.decide.batch import LayerData
+from geojw.decide.counted import filter_faults
+from geojw.decide.screening import Screening
 from geojw.errors import Fault, LayerError, PackError, SitesError
-from geojw.geodesy import AnalysisCRS, Geometries, read_crs
-from geojw.index import LayerIndex, Selection
-from geojw.intake import Sites, place, sites_of
-from geojw.layer_files import (
+from geojw.intake.layer_files import (
     Bounds,
     Features,
     checked_hash,
@@ -35,9 +31,13 @@ from geojw.layer_files import (
     is_large,
     read_layer,
 )
-from geojw.pack import Pack, load_pack
-from geojw.rasters import RasterData, open_raster, undeclared_values
-from geojw.screening import Screening
+from geojw.intake.sites import Sites, place, sites_of
+from geojw.law.catalogue import UNLIMITED, Layer
+from geojw.law.pack import Pack, load_pack
+from geojw.measure.coverage import Coverage
+from geojw.measure.geodesy import AnalysisCRS, Geometries, read_crs
+from geojw.measure.index import LayerIndex, Selection
+from geojw.measure.rasters import RasterData, open_raster, undeclared_values
 
 
 @dataclass(eq=False)

@@ -310,7 +310,7 @@ class Plan:
 
 def make(plan: Plan) -> None:
     """Make whatever the plan needs and is not there yet."""
-    from geojw.geodesy import AnalysisCRS  # noqa: PLC0415 - what is measured is loaded where it is
+    from geojw.measure.geodesy import AnalysisCRS  # noqa: PLC0415 - what is measured is loaded where it is
 
     plan.work.mkdir(parents=True, exist_ok=True)
     analysis = AnalysisCRS(*CENTRE)
@@ -355,7 +355,7 @@ def write_pack(folder: Path, frames: dict[str, gpd.GeoDataFrame], analysis: Any)
 def write_inputs(plan: Plan) -> None:
     """Write sites and layers as the engine sees them, in the analysis CRS: what all competitors are given."""
     import geojw  # noqa: PLC0415 - what is measured is loaded where it is
-    from geojw.intake import place  # noqa: PLC0415
+    from geojw.intake.sites import place  # noqa: PLC0415
 
     for name in LARGEST:
         zone = geojw.open_zone(plan.work / f"pack_{name}")
@@ -380,8 +380,8 @@ Way = Callable[[gpd.GeoDataFrame, gpd.GeoDataFrame], tuple[pd.DataFrame, float]]
 
 def by_geojw(site: gpd.GeoDataFrame, feature: gpd.GeoDataFrame, workers: int) -> tuple[pd.DataFrame, float]:
     """Put the layer's edges into a grid (the preparation), then measure."""
-    from geojw.index import LayerIndex, Shapes  # noqa: PLC0415 - a peer's process does without
-    from geojw.overlay import overlap_pairs  # noqa: PLC0415
+    from geojw.measure.index import LayerIndex, Shapes  # noqa: PLC0415 - a peer's process does without
+    from geojw.measure.overlay import overlap_pairs  # noqa: PLC0415
 
     started = time.perf_counter()
     index = LayerIndex(feature.set_index("feature_id"), "polygon")
@@ -471,7 +471,7 @@ POSTGIS = "GEOJW_BENCH_POSTGIS"
 """Environment variable with the connection of a server that has PostGIS; without it that peer is left out."""
 
 NEEDS = {
-    "geojw": ("geojw.overlay", "geojw.shares"),
+    "geojw": ("geojw.measure.overlay", "geojw.measure.shares"),
     "SedonaDB": ("sedonadb", "pyarrow"),
     "DuckDB spatial": ("duckdb", "duckdb_extension_spatial"),
     "PostGIS": ("psycopg",),
@@ -552,7 +552,7 @@ def child_make(plan: str) -> dict[str, float]:
 
 def child_script(sites_file: str, forest_file: str, red_line_file: str, work: str) -> dict[str, float]:
     """Do what many a script does: read, project, overlay, write the areas."""
-    from geojw.geodesy import AnalysisCRS  # noqa: PLC0415 - for the same equal-area plane
+    from geojw.measure.geodesy import AnalysisCRS  # noqa: PLC0415 - for the same equal-area plane
 
     crs = AnalysisCRS(*CENTRE).crs
     site = gpd.read_file(sites_file, engine="pyogrio").to_crs(crs)

@@ -18,9 +18,9 @@ import shapely
 from distributed import LocalCluster
 
 import geojw
-from geojw import cluster
-from geojw.intake import SiteFiles
-from geojw.run import Options
+from geojw.intake.sites import SiteFiles
+from geojw.runs import cluster
+from geojw.runs.run import Options
 
 DAY = date(2026, 11, 22)
 

@@ -109,10 +109,10 @@ def by_geojw(raster: Path, shapes: Array) -> Array:
     """Share of class 1 by geojw: exact fractions, cells weighed by their area on the ellipsoid."""
     import pyproj  # noqa: PLC0415 - each way loads what it needs
 
-    from geojw.cover import cover  # noqa: PLC0415
-    from geojw.geodesy import AnalysisCRS  # noqa: PLC0415
-    from geojw.index import Shapes  # noqa: PLC0415
-    from geojw.rasters import open_raster  # noqa: PLC0415
+    from geojw.measure.cover import cover  # noqa: PLC0415
+    from geojw.measure.geodesy import AnalysisCRS  # noqa: PLC0415
+    from geojw.measure.index import Shapes  # noqa: PLC0415
+    from geojw.measure.rasters import open_raster  # noqa: PLC0415
 
     analysis = AnalysisCRS(*CENTRE)
     classes = {"forest": (1,), "other": (0, 2, 3)}

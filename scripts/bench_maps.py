@@ -30,9 +30,9 @@ from playwright.sync_api import TimeoutError as Late
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from geojw.catalogue import Audience  # noqa: E402
-from geojw.editions import Asked  # noqa: E402 - what is measured is this checkout
-from geojw.publish import Told, draw_zone, screening_page  # noqa: E402
+from geojw.law.catalogue import Audience  # noqa: E402
+from geojw.maps.editions import Asked  # noqa: E402 - what is measured is this checkout
+from geojw.maps.publish import Told, draw_zone, screening_page  # noqa: E402
 from geojw.zone import open_zone, screen  # noqa: E402
 
 DAY = date(2026, 11, 22)
@@ -116,7 +116,7 @@ def zone_page(audience: Audience) -> tuple[str, float]:
 
 def opened(browser: Browser, page: str, *, ours: bool) -> dict[str, float | str]:
     """Open a page from a file and measure it: ready, and a pan and a zoom till two frames later."""
-    vendor = ROOT / "geojw/static/vendor/leaflet"
+    vendor = ROOT / "geojw/maps/static/vendor/leaflet"
 
     def answer(route: Route) -> None:
         url = route.request.url

@@ -17,9 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from geojw.editions import Asked  # noqa: E402
-from geojw.intake import SiteFiles  # noqa: E402 - the checkout that holds this script is what is built
-from geojw.publish import publish  # noqa: E402
+from geojw.intake.sites import SiteFiles  # noqa: E402 - the checkout that holds this script is what is built
+from geojw.maps.editions import Asked  # noqa: E402
+from geojw.maps.publish import publish  # noqa: E402
 from geojw.texts import say  # noqa: E402
 from geojw.zone import Zone, open_zone  # noqa: E402
 

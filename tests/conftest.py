@@ -25,7 +25,7 @@ from affine import Affine
 from browsing import CHROMIUM
 
 import geojw
-from geojw.geodesy import AnalysisCRS
+from geojw.measure.geodesy import AnalysisCRS
 
 os.environ["GEOJW_CACHE"] = "off"  # no test, and no process that it starts, touches the user's own
 

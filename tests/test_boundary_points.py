@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from geojw.boundary_points import COLUMNS, Plots, read_plots, sniff, write_plots
 from geojw.errors import CRSError, OutputError, SitesError
-from geojw.geodesy import AnalysisCRS, ellipsoidal_area_m2, reproject
+from geojw.intake.boundary_points import COLUMNS, Plots, read_plots, sniff, write_plots
+from geojw.measure.geodesy import AnalysisCRS, ellipsoidal_area_m2, reproject
 
 ANALYSIS = AnalysisCRS(106.32, 29.50)
 N, E = 3_265_000.0, 35_624_000.0

@@ -17,10 +17,10 @@ import pytest
 import shapely
 from click.testing import CliRunner
 
-from geojw import cache, index, nearness, overlay, unions
-from geojw.cache import remembered
 from geojw.cli import main
-from geojw.index import LayerIndex, Shapes
+from geojw.measure import cache, index, nearness, overlay, unions
+from geojw.measure.cache import remembered
+from geojw.measure.index import LayerIndex, Shapes
 
 ANY = "0" * 64
 
@@ -136,7 +136,7 @@ def test_a_harmed_entry_is_made_anew(
     whole = path.read_bytes()
     path.write_bytes(harm(whole))
     assert path.read_bytes() != whole
-    with caplog.at_level(logging.DEBUG, "geojw.cache"):
+    with caplog.at_level(logging.DEBUG, "geojw.measure.cache"):
         assert_same(remembered("thing", (), make), made)
     assert make.calls == 2
     assert [record.levelname for record in caplog.records] == ["DEBUG"]
@@ -334,7 +334,7 @@ def test_small_layers_are_not_looked_up(folder: Path) -> None:
 WORK = """
 import sys
 import numpy as np
-from geojw import cache
+from geojw.measure import cache
 cache.WORTH_S = 0.0
 for round_ in range(60):
     (found,) = cache.remembered("thing", (round_ % 6,), lambda: (np.full(20_000, float(round_ % 6)),))

@@ -14,11 +14,11 @@ import pytest
 import shapely
 from browsing import Visit
 
-from geojw.catalogue import UNLIMITED
-from geojw.editions import Asked, Edition
-from geojw.geodesy import ELLIPSOID
-from geojw.publish import publish
-from geojw.screening import Screening
+from geojw.decide.screening import Screening
+from geojw.law.catalogue import UNLIMITED
+from geojw.maps.editions import Asked, Edition
+from geojw.maps.publish import publish
+from geojw.measure.geodesy import ELLIPSOID
 from geojw.zone import Zone, open_zone, screen
 
 DAY = date(2026, 11, 22)

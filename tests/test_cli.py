@@ -314,7 +314,9 @@ def test_geopackage(desk: Desk) -> None:
     assert sites.geometry.is_valid.all()
     overlaps = gpd.read_file(path, layer="overlaps")
     assert list(overlaps["feature_id"]) == ["W"]
-    assert overlaps.to_crs(geojw.geodesy.AnalysisCRS(106.33, 29.52).crs).area.iloc[0] == pytest.approx(5000, rel=1e-5)
+    assert overlaps.to_crs(geojw.measure.geodesy.AnalysisCRS(106.33, 29.52).crs).area.iloc[0] == pytest.approx(
+        5000, rel=1e-5
+    )
 
 
 def test_parquet(desk: Desk) -> None:
@@ -805,11 +807,11 @@ def stop_with(error: BaseException) -> Any:
 
 FULL = OSError(28, "No space left on device")
 PLACES = {
-    "first table": "geojw.report._Table.add",
-    "geometries": "geojw.report.Output._write_shapes",
-    "screening": "geojw.screening.screen",
-    "map": "geojw.run._page",
-    "publish": "geojw.report.Output.publish",
+    "first table": "geojw.runs.report._Table.add",
+    "geometries": "geojw.runs.report.Output._write_shapes",
+    "screening": "geojw.decide.screening.screen",
+    "map": "geojw.runs.run._page",
+    "publish": "geojw.runs.report.Output.publish",
 }
 
 
@@ -879,7 +881,7 @@ def test_stopped_while_files_are_put_into_place(
 def test_a_writer_that_cannot_be_closed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full when the last bytes are flushed: one sentence, and nothing half is left."""
     before = desk.left()
-    monkeypatch.setattr("geojw.report._Table.close", stop_with(FULL))
+    monkeypatch.setattr("geojw.runs.report._Table.close", stop_with(FULL))
     assert desk.plain("--format", "parquet").exit_code == 3
     assert desk.left() == before
 

@@ -17,13 +17,13 @@ import pytest
 from click.testing import CliRunner
 
 import geojw
-from geojw import cluster
 from geojw.cli import main
 from geojw.errors import ClusterError
-from geojw.intake import SiteFiles
-from geojw.report import COLUMNS
-from geojw.run import Options, Summary
-from geojw.run import run as run_here
+from geojw.intake.sites import SiteFiles
+from geojw.runs import cluster
+from geojw.runs.report import COLUMNS
+from geojw.runs.run import Options, Summary
+from geojw.runs.run import run as run_here
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'geojw[dask]'")
 
@@ -114,7 +114,7 @@ def test_both_workers_work_and_load_the_zone_once(minizone: Path, tmp_path: Path
 
 
 def _count_loads() -> None:
-    from geojw import cluster as there  # noqa: PLC0415 - in the worker
+    from geojw.runs import cluster as there  # noqa: PLC0415 - in the worker
 
     there._ZONES.clear()
     there.loads = []  # type: ignore[attr-defined]
@@ -128,7 +128,7 @@ def _count_loads() -> None:
 
 
 def _loads() -> int:
-    from geojw import cluster as there  # noqa: PLC0415
+    from geojw.runs import cluster as there  # noqa: PLC0415
 
     return len(there.loads)  # type: ignore[attr-defined]
 

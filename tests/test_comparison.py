@@ -19,9 +19,9 @@ from click.testing import CliRunner
 from pyproj import Geod
 
 import geojw
-from geojw.changes import OUTSIDE
 from geojw.cli import main
-from geojw.comparison import compare, versions_of
+from geojw.runs.changes import OUTSIDE
+from geojw.runs.comparison import compare, versions_of
 
 DAY = date(2026, 11, 22)
 GEOD = Geod(a=6378137.0, rf=298.257222101)

@@ -20,14 +20,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import geojw
-from geojw import exact, report, screening
-from geojw.geodesy import AnalysisCRS
-from geojw.index import LayerIndex, Shapes
-from geojw.intake import place
-from geojw.nearness import moved_overlap, nearest
-from geojw.overlay import overlap_pairs, shared_shapes
-from geojw.shares import shared
-from geojw.unions import components, union_overlap
+from geojw.decide import screening
+from geojw.intake.sites import place
+from geojw.measure import exact
+from geojw.measure.geodesy import AnalysisCRS
+from geojw.measure.index import LayerIndex, Shapes
+from geojw.measure.nearness import moved_overlap, nearest
+from geojw.measure.overlay import overlap_pairs, shared_shapes
+from geojw.measure.shares import shared
+from geojw.measure.unions import components, union_overlap
+from geojw.runs import report
 
 HERE = AnalysisCRS(106.33, 29.52)
 MINIZONE = Path(__file__).resolve().parent / "minizone"
@@ -337,7 +339,7 @@ def calls_of(count: int, out: Path) -> int:
     zone = geojw.open_zone(MINIZONE / "pack")
     around = sites_around(count)
     around = around[around.geom_type != "LineString"]  # one line in a hundred runs along an edge, which GEOS decides
-    sites = place(geojw.intake.sites_of(around), zone.analysis, zone.pack.site_columns)
+    sites = place(geojw.intake.sites.sites_of(around), zone.analysis, zone.pack.site_columns)
     warm = screening.screen(sites.frame, zone, on=DAY, workers=1, many=True)  # loads, compiles, grows the layers
     with report.Output(out.with_name(f"{out.name}-warm"), zone.analysis, "parquet") as output:
         output.add(warm, zone.layers_read(), only_not_clear=True)

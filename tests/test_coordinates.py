@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Transformer
 
-from geojw.coordinates import Extent, candidates, settle
-from geojw.datums import (
+from geojw.errors import CRSError
+from geojw.intake.coordinates import Extent, candidates, settle
+from geojw.intake.datums import (
     GEOGRAPHIC,
     datum_named,
     datums,
@@ -22,8 +23,7 @@ from geojw.datums import (
     recognise,
     sizes,
 )
-from geojw.errors import CRSError
-from geojw.geodesy import AnalysisCRS, reproject
+from geojw.measure.geodesy import AnalysisCRS, reproject
 
 CENTRE = (106.32, 29.50)
 ANALYSIS = AnalysisCRS(*CENTRE)

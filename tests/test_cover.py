@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Geod, Transformer
 
-from geojw import cover, rasters
 from geojw.errors import LayerError
-from geojw.geodesy import AnalysisCRS
-from geojw.index import Shapes
+from geojw.measure import cover, rasters
+from geojw.measure.geodesy import AnalysisCRS
+from geojw.measure.index import Shapes
 
 ANALYSIS = AnalysisCRS(106.33, 29.52)
 GEOD = Geod(a=6378137.0, rf=298.257222101)

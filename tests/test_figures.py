@@ -25,13 +25,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.path import Path as MplPath
 
-from geojw import cartography, figures, fonts, mapface, signs
-from geojw.canvas import level
 from geojw.errors import OutputError
-from geojw.figures import Drawing
-from geojw.geodesy import ELLIPSOID, AnalysisCRS
-from geojw.mapdata import MapLayer
-from geojw.sheet import Content, Paper
+from geojw.figures import cartography, fonts, mapface, signs
+from geojw.figures import figure as figures
+from geojw.figures.canvas import level
+from geojw.figures.figure import Drawing
+from geojw.figures.sheet import Content, Paper
+from geojw.maps.mapdata import MapLayer
+from geojw.measure.geodesy import ELLIPSOID, AnalysisCRS
 from geojw.texts import LANGS, texts_of
 
 EXTENT = (-10_000.0, -10_000.0, 10_000.0, 10_000.0)

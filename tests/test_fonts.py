@@ -11,8 +11,8 @@ import pytest
 from matplotlib import font_manager, rcParams
 from matplotlib.figure import Figure
 
-from geojw import fonts
 from geojw.errors import FontError
+from geojw.figures import fonts
 from geojw.texts import catalogue
 
 
@@ -109,7 +109,7 @@ def test_every_letter_that_is_spelled_can_be_set() -> None:
 
 
 def test_matplotlib_is_loaded_only_when_a_font_is_asked_for() -> None:
-    code = "import sys, geojw.fonts, geojw.cli; sys.exit(any(name.startswith('matplotlib') for name in sys.modules))"
+    code = "import sys, geojw.figures.fonts, geojw.cli; sys.exit(any(m.startswith('matplotlib') for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -19,10 +19,10 @@ from samples import BOXES, CODES, IDS, LAT, LON, NAMES, SAMPLES, STEP
 from samples import asked as asked_of
 
 import geojw
-from geojw import encoding, mapping
-from geojw.geodesy import AnalysisCRS, ellipsoidal_area_m2
-from geojw.intake import SiteFiles, place, read_sites
-from geojw.safety import Limits
+from geojw.intake import encoding, mapping
+from geojw.intake.safety import Limits
+from geojw.intake.sites import SiteFiles, place, read_sites
+from geojw.measure.geodesy import AnalysisCRS, ellipsoidal_area_m2
 
 ANALYSIS = AnalysisCRS(106.33, 29.52)
 
@@ -441,7 +441,7 @@ def test_round_trip(suffix: str, tmp_path: Path) -> None:
 
 def test_boundary_points_round_trip(tmp_path: Path) -> None:
     """界址点坐标 written from sites that were read gives the same sites again."""
-    from geojw.boundary_points import write_plots  # noqa: PLC0415 - of this test alone
+    from geojw.intake.boundary_points import write_plots  # noqa: PLC0415 - of this test alone
 
     sites = read_sites(samples.boundary_text(tmp_path))
     frame = sites.frame.drop(columns=["_source", "_row", "_reason"]).reset_index(drop=True)

@@ -15,10 +15,10 @@ from samples import SAMPLES
 from samples import asked as asked_of
 
 import geojw
-from geojw.geodesy import AnalysisCRS
-from geojw.intake import SiteFiles, place
-from geojw.quarantine import Reader
-from geojw.safety import Limits
+from geojw.intake.quarantine import Reader
+from geojw.intake.safety import Limits
+from geojw.intake.sites import SiteFiles, place
+from geojw.measure.geodesy import AnalysisCRS
 
 ANALYSIS = AnalysisCRS(106.33, 29.52)
 CASES, CASES_OF_PARTS = 260, 120

@@ -18,10 +18,10 @@ from samples import BOXES, IDS, SAMPLES
 
 import geojw
 from geojw.cli import main
-from geojw.geodesy import AnalysisCRS, ellipsoidal_area_m2
-from geojw.inspection import inspect
-from geojw.intake import read_sites
-from geojw.transformations import shifted
+from geojw.intake.sites import read_sites
+from geojw.intake.transformations import shifted
+from geojw.measure.geodesy import AnalysisCRS, ellipsoidal_area_m2
+from geojw.runs.inspection import inspect
 
 ANALYSIS = AnalysisCRS(106.33, 29.52)
 NAMES = {"industry_code": ["行业代码", "HYDM"]}

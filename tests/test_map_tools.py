@@ -24,14 +24,15 @@ from PIL import Image
 from test_maps import BOUNDS, HOSTILE, data_of, draw, make_findings, make_sites
 from test_publish import light, rewritten
 
-from geojw import mapdata, maps, mapsites
 from geojw.cli import main
-from geojw.editions import Asked
 from geojw.errors import OutputError
-from geojw.geodesy import ELLIPSOID
-from geojw.intake import SiteFiles
-from geojw.mapdata import MapLayer, MapRule
-from geojw.publish import publish
+from geojw.intake.sites import SiteFiles
+from geojw.maps import mapdata, mapsites
+from geojw.maps import page as maps
+from geojw.maps.editions import Asked
+from geojw.maps.mapdata import MapLayer, MapRule
+from geojw.maps.publish import publish
+from geojw.measure.geodesy import ELLIPSOID
 from geojw.zone import open_zone
 
 DAY = date(2026, 11, 22)

@@ -26,9 +26,10 @@ from browsing import Visit, violations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geojw import mapdata, maps, mapsites, packing
 from geojw.errors import CRSError, OutputError
-from geojw.geodesy import ELLIPSOID
+from geojw.maps import mapdata, mapsites, packing
+from geojw.maps import page as maps
+from geojw.measure.geodesy import ELLIPSOID
 from geojw.texts import texts_of
 
 STATIC = Path(str(resources.files("geojw"))) / "static"

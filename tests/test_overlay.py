@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Transformer
 
-from geojw import nearness, overlay, pieces
-from geojw.geodesy import ELLIPSOID, AnalysisCRS, densify, ellipsoidal_area_m2
-from geojw.index import LayerIndex, Shapes
-from geojw.overlay import overlap_pairs
-from geojw.unions import union_overlap
+from geojw.measure import nearness, overlay, pieces
+from geojw.measure.geodesy import ELLIPSOID, AnalysisCRS, densify, ellipsoidal_area_m2
+from geojw.measure.index import LayerIndex, Shapes
+from geojw.measure.overlay import overlap_pairs
+from geojw.measure.unions import union_overlap
 
 TRAFFORD = Path(__file__).resolve().parents[2] / "shared" / "data" / "trafford" / "trafford.gpkg"
 HERE = AnalysisCRS(106.33, 29.52)

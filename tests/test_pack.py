@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import geojw
 from geojw.cli import main
 from geojw.errors import Fault
-from geojw.pack import load_pack
+from geojw.law.pack import load_pack
 from geojw.texts import LANGS, catalogue
 
 DAY = date(2026, 11, 22)
@@ -1000,7 +1000,7 @@ def test_layer_read_in_part(
         return read(*given)
 
     monkeypatch.setattr("geojw.zone.read_layer", counted)
-    monkeypatch.setattr("geojw.layer_files.WINDOW_FEATURES", 1)
+    monkeypatch.setattr("geojw.intake.layer_files.WINDOW_FEATURES", 1)
     part = geojw.screen(rows_to_frame(sites), geojw.open_zone(folder), on=DAY, lang="en")
     for table in ("findings", "verdicts", "overlaps"):
         one, other = getattr(whole, table), getattr(part, table)

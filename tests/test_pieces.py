@@ -7,8 +7,8 @@ import pytest
 import shapely
 from shapely import Geometry, affinity
 
-from geojw import pieces
-from geojw.pieces import MAX_VERTICES, subdivide
+from geojw.measure import pieces
+from geojw.measure.pieces import MAX_VERTICES, subdivide
 
 
 def checkered(size: int, seed: int, scale: float = 1.0, offset: float = 0.0) -> Geometry:

@@ -16,13 +16,14 @@ from conftest import write_rows
 from matplotlib import image
 
 import geojw
-from geojw import figures, mapface, plates
-from geojw.catalogue import Audience
 from geojw.cli import main
 from geojw.errors import OutputError
-from geojw.intake import SiteFiles
-from geojw.plates import Print
-from geojw.publish import Asked, Edition
+from geojw.figures import figure as figures
+from geojw.figures import mapface, plates
+from geojw.figures.plates import Print
+from geojw.intake.sites import SiteFiles
+from geojw.law.catalogue import Audience
+from geojw.maps.publish import Asked, Edition
 from geojw.texts import LANGS
 
 DAY = date(2026, 11, 22)

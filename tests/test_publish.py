@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from test_maps import data_of, shape_of, site_shapes
 
 from geojw.cli import main
-from geojw.editions import AUDIENCES, GRADES, Asked, Edition
 from geojw.errors import OutputError
-from geojw.generalise import Grade, generalise, precision_m
-from geojw.geodesy import AnalysisCRS
-from geojw.intake import SiteFiles
-from geojw.publish import draw_zone, publish
+from geojw.intake.sites import SiteFiles
+from geojw.maps.editions import AUDIENCES, GRADES, Asked, Edition
+from geojw.maps.generalise import Grade, generalise, precision_m
+from geojw.maps.publish import draw_zone, publish
+from geojw.measure.geodesy import AnalysisCRS
 from geojw.zone import Zone, open_zone
 
 DAY = date(2026, 11, 22)

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 import geojw
 from geojw.cli import main
-from geojw.journal import Journal, Mark, Workplace, added_hash
+from geojw.runs.journal import Journal, Mark, Workplace, added_hash
 
 DAY = "2026-11-22"
 ROOT = str(Path(geojw.__file__).resolve().parents[1])
@@ -31,7 +31,7 @@ CLOCK = "2026-11-22T00:00:00.000Z"
 # Ends the process by SIGKILL at the n-th call of a function of the product: before, after, or half way through it.
 KILLER = """
 import functools, os, signal, sys
-import geojw.journal, geojw.report
+import geojw.runs.journal, geojw.runs.report
 from geojw.cli import main
 
 place, when, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -58,15 +58,15 @@ main(sys.argv[4:])
 """
 
 MOMENTS = [
-    pytest.param("geojw.report:_Table:add", "after", 1, id="first table of the first batch"),
-    pytest.param("geojw.report:_Table:add", "after", 10, id="amid the second batch"),
-    pytest.param("geojw.report:Output:_add_shapes", "before", 2, id="before the shapes"),
-    pytest.param("geojw.journal:Journal:add", "before", 2, id="files written, not in the journal"),
-    pytest.param("geojw.journal:Journal:_write", "half", 3, id="half a line of the journal"),
-    pytest.param("geojw.journal:Journal:add", "after", 1, id="one batch finished"),
-    pytest.param("geojw.journal:Journal:add", "after", 2, id="two batches finished"),
-    pytest.param("geojw.report:Output:publish", "before", 1, id="all batches finished"),
-    pytest.param("geojw.report:Output:close", "after", 1, id="footers written"),
+    pytest.param("geojw.runs.report:_Table:add", "after", 1, id="first table of the first batch"),
+    pytest.param("geojw.runs.report:_Table:add", "after", 10, id="amid the second batch"),
+    pytest.param("geojw.runs.report:Output:_add_shapes", "before", 2, id="before the shapes"),
+    pytest.param("geojw.runs.journal:Journal:add", "before", 2, id="files written, not in the journal"),
+    pytest.param("geojw.runs.journal:Journal:_write", "half", 3, id="half a line of the journal"),
+    pytest.param("geojw.runs.journal:Journal:add", "after", 1, id="one batch finished"),
+    pytest.param("geojw.runs.journal:Journal:add", "after", 2, id="two batches finished"),
+    pytest.param("geojw.runs.report:Output:publish", "before", 1, id="all batches finished"),
+    pytest.param("geojw.runs.report:Output:close", "after", 1, id="footers written"),
 ]
 
 
@@ -163,13 +163,13 @@ def test_finished_batches_are_not_screened_again(
 ) -> None:
     """Only what was not finished is measured."""
     interrupted(minizone, tmp_path / "out", "parquet", monkeypatch)
-    real, sizes = geojw.screening.screen, []
+    real, sizes = geojw.decide.screening.screen, []
 
     def counting(sites: Any, *args: Any, **kwargs: Any) -> Any:
         sizes.append(len(sites))
         return real(sites, *args, **kwargs)
 
-    monkeypatch.setattr(geojw.screening, "screen", counting)
+    monkeypatch.setattr(geojw.decide.screening, "screen", counting)
     assert run(minizone, tmp_path / "out", "parquet", "--resume").exit_code in (0, 1)
     total = pq.read_metadata(tmp_path / "out" / "verdicts.parquet").num_rows
     assert 0 < sum(sizes) <= total - 2 * BATCH + 2 * BATCH // 2
@@ -254,7 +254,7 @@ def test_ctrl_c_with_resume_keeps_what_is_finished(
     minizone: Path, tmp_path: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who asked for --resume may stop and go on; who did not leaves nothing."""
-    real, calls = geojw.screening.screen, []
+    real, calls = geojw.decide.screening.screen, []
 
     def stops(*args: Any, **kwargs: Any) -> Any:
         calls.append(args)
@@ -265,7 +265,7 @@ def test_ctrl_c_with_resume_keeps_what_is_finished(
     for more, kept in ((["--resume"], True), ([], False)):
         with monkeypatch.context() as patch:
             calls.clear()
-            patch.setattr(geojw.screening, "screen", stops)
+            patch.setattr(geojw.decide.screening, "screen", stops)
             done = run(minizone, tmp_path / "out", "csv", *more)
         assert done.exit_code == 130
         assert (".out.partial-run" in left(tmp_path)) == kept
@@ -292,7 +292,7 @@ def test_two_runs_at_once(minizone: Path, tmp_path: Path) -> None:
 
 def test_lock_goes_with_its_process(tmp_path: Path) -> None:
     """A run that was killed holds nothing."""
-    code = f"import os; from pathlib import Path; from geojw.journal import Workplace; Workplace(Path({str(tmp_path / 'out')!r})); os.kill(os.getpid(), 9)"  # noqa: E501 - a program
+    code = f"import os; from pathlib import Path; from geojw.runs.journal import Workplace; Workplace(Path({str(tmp_path / 'out')!r})); os.kill(os.getpid(), 9)"  # noqa: E501 - a program
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ROOT}, check=False)
     assert (tmp_path / ".out.partial-run").is_dir()
     Workplace(tmp_path / "out").leave(keep=False)

@@ -15,10 +15,10 @@ import pytest
 from samples import SAMPLES, kml_text, shapefile, write, xlsx_table
 
 import geojw
-from geojw import quarantine, safety
-from geojw.intake import read_sites
-from geojw.quarantine import Reader
-from geojw.safety import Limits
+from geojw.intake import quarantine, safety
+from geojw.intake.quarantine import Reader
+from geojw.intake.safety import Limits
+from geojw.intake.sites import read_sites
 
 
 def keys_of(path: str | Path, **asked: Any) -> list[str]:

@@ -14,9 +14,9 @@ import pytest
 import shapely
 
 import geojw
-from geojw.geodesy import AnalysisCRS
-from geojw.intake import SiteFiles, place, read_sites
-from geojw.screening import screen
+from geojw.decide.screening import screen
+from geojw.intake.sites import SiteFiles, place, read_sites
+from geojw.measure.geodesy import AnalysisCRS
 
 CENTRE = (106.33, 29.52)
 ANALYSIS = AnalysisCRS(*CENTRE)
@@ -422,7 +422,9 @@ def test_long_edges_stay_straight_where_they_were_drawn(write: Any) -> None:
     )
     one, other = sites.frame.geometry
     assert one.intersection(other).area < 1.0
-    assert one.area == pytest.approx(geojw.geodesy.ellipsoidal_area_m2(shapely.segmentize(lower, 1e-3)), rel=2e-6)
+    assert one.area == pytest.approx(
+        geojw.measure.geodesy.ellipsoidal_area_m2(shapely.segmentize(lower, 1e-3)), rel=2e-6
+    )
 
 
 def test_several_faults_of_several_files(write: Any, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import geojw
-from geojw.geodesy import AnalysisCRS, reproject
-from geojw.suspicion import Reference, suspect
-from geojw.transformations import shifted
+from geojw.intake.suspicion import Reference, suspect
+from geojw.intake.transformations import shifted
+from geojw.measure.geodesy import AnalysisCRS, reproject
 
 ANALYSIS = AnalysisCRS(106.32, 29.50)
 """That of the embedded zone."""

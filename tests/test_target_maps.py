@@ -17,11 +17,11 @@ from click.testing import CliRunner
 from pyproj import Geod
 from test_maps import HOSTILE, data_of, shape_of
 
-from geojw import mapdata
 from geojw.cli import main
-from geojw.comparison_maps import PAINTS
-from geojw.geodesy import AnalysisCRS
-from geojw.target_maps import class_limits, class_of
+from geojw.maps import mapdata
+from geojw.measure.geodesy import AnalysisCRS
+from geojw.runs.comparison_maps import PAINTS
+from geojw.runs.target_maps import class_limits, class_of
 
 GEOD = Geod(a=6378137.0, rf=298.257222101)
 DAY = "2026-11-22"

@@ -17,12 +17,12 @@ from click.testing import CliRunner
 from pyproj import Geod, Transformer
 
 import geojw
-from geojw import fonts
-from geojw.catalogue import Target, read_row
 from geojw.cli import main
+from geojw.decide.quantities import MEASURED
+from geojw.decide.targets import TARGETS, decide, evaluate
 from geojw.errors import Fault, FontError
-from geojw.quantities import MEASURED
-from geojw.targets import TARGETS, decide, evaluate
+from geojw.figures import fonts
+from geojw.law.catalogue import Target, read_row
 from geojw.zone import Zone
 
 DAY = date(2026, 11, 22)

@@ -13,11 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Transformer
 
-from geojw.control_points import Similarity, _f_quantile, fit_control, read_control
-from geojw.datums import recognise
 from geojw.errors import CRSError
-from geojw.geodesy import ELLIPSOID
-from geojw.transformations import SevenParameters, read_transformation, shifted, transform, undo_offset, unshifted
+from geojw.intake.control_points import Similarity, _f_quantile, fit_control, read_control
+from geojw.intake.datums import recognise
+from geojw.intake.transformations import (
+    SevenParameters,
+    read_transformation,
+    shifted,
+    transform,
+    undo_offset,
+    unshifted,
+)
+from geojw.measure.geodesy import ELLIPSOID
 
 CGCS = CRS("EPSG:4490")
 

@@ -40,9 +40,9 @@ def test_the_wheel_holds_what_it_needs(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
         "texts.toml",
-        "columns.toml",
-        "static/start.js",
-        "static/vendor/leaflet/LICENSE",
+        "intake/columns.toml",
+        "maps/static/start.js",
+        "maps/static/vendor/leaflet/LICENSE",
         "layers/gaoxin/forest.fgb",
         "layers/gaoxin/forest_raster.tif",
     ):

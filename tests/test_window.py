@@ -13,7 +13,7 @@ import shapely
 from pandas.testing import assert_frame_equal
 
 import geojw
-from geojw import layer_files
+from geojw.intake import layer_files
 
 DAY = date(2026, 11, 22)
 PACK = Path(__file__).resolve().parent / "minizone" / "pack"

@@ -1,0 +1,142 @@
+"""What is put to the rules: the sites of a batch and a layer, ready to be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import shapely
+
+from geojw.law.access_list import Three, match_sites, texts
+from geojw.law.pack import Pack
+from geojw.measure.coverage import Coverage
+from geojw.measure.geodesy import AnalysisCRS, Floats
+from geojw.measure.index import Bools, LayerIndex, Shapes
+from geojw.wording import Texts
+
+
+@dataclass(frozen=True, eq=False)
+class LayerData:
+    """
+    One layer as delivered, ready to be measured.
+
+    Parameters
+    ----------
+    index
+        Its features in the analysis CRS.
+    coverage
+        Where it is authoritative.
+    accuracy_m
+        Of each feature; NaN is unknown.
+    status
+        Of each feature: official, open or synthetic.
+    adrift
+        Features whose true position is somewhere in their geometry.
+    unplaced
+        Features without a usable geometry: nobody knows where they are.
+    values_of
+        Give the texts that occur in a column of the whole file, read or not.
+    reach_m
+        How far from `near` it is complete; None is everywhere.
+    near
+        Where it was read, in the analysis CRS; None with `reach_m` None.
+    """
+
+    index: LayerIndex
+    coverage: Coverage
+    accuracy_m: Floats
+    status: Texts
+    adrift: Bools
+    unplaced: Bools
+    values_of: Callable[[str], frozenset[str]]
+    reach_m: float | None = None
+    near: shapely.Geometry | None = None
+
+    @cached_property
+    def ids(self) -> Texts:
+        """The features' ids."""
+        return np.asarray(self.index.features.index, dtype=object)
+
+    @cached_property
+    def statuses(self) -> frozenset[str]:
+        """Every status that some feature has."""
+        return frozenset(str(word) for word in self.status)
+
+    @cached_property
+    def kept(self) -> dict[str, Kept]:
+        """What each `where` keeps, filled by those who ask: a loaded layer is filtered once."""
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """
+    Some sites, and what is asked of them.
+
+    Parameters
+    ----------
+    ids
+        Site ids, sorted.
+    shapes
+        Their geometries in the analysis CRS.
+    attributes
+        Their columns.
+    accuracy_m
+        Of their own position; NaN is unknown.
+    pack, analysis
+        The zone.
+    lang
+        Language of the texts.
+    workers
+        Threads.
+    uncovered
+        What of the sites lies outside the coverages measured so far, filled by those who measure.
+    asked
+        What the attributes said to those who asked so far.
+    """
+
+    ids: Texts
+    shapes: Shapes
+    attributes: pd.DataFrame
+    accuracy_m: Floats
+    pack: Pack
+    analysis: AnalysisCRS
+    lang: str
+    workers: int
+    uncovered: dict[int, Floats] = field(default_factory=dict)
+    asked: dict[str, tuple[Three, Texts]] = field(default_factory=dict)
+
+    def matched(self, wanted: Mapping[str, tuple[str | bool, ...]]) -> tuple[Three, Texts]:
+        """Ask the sites for every key of an `applies` or `unless`, as `match_sites`; many rules ask the same."""
+        key = repr(sorted(wanted.items()))
+        if key not in self.asked:
+            self.asked[key] = match_sites(self.attributes, wanted, self.pack.zone.attributes)
+        return self.asked[key]
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What a `where` keeps of a layer: surely, perhaps, and the columns that leave it open."""
+
+    certain: Bools
+    possible: Bools
+    missing: Texts
+
+
+ADDED_ACCURACY = "_added_accuracy_m"
+"""Column of sites whose coordinates were moved: what that adds to their accuracy, in m."""
+
+
+def site_accuracy_m(attributes: pd.DataFrame, default: float | None) -> Floats:
+    """Give the accuracy of each site's own position; what is stated and cannot be read is unknown, not the default."""
+    out = np.full(len(attributes), np.nan if default is None else default)
+    if "accuracy_m" in attributes:
+        given = texts(attributes["accuracy_m"]) != ""
+        own = pd.to_numeric(attributes["accuracy_m"], errors="coerce").to_numpy(float, na_value=np.nan)
+        out = np.where(given, np.where(own >= 0.0, own, np.nan), out)
+    if ADDED_ACCURACY in attributes:
+        out = out + attributes[ADDED_ACCURACY].to_numpy(float)
+    return out

@@ -1,0 +1,379 @@
+"""Decide. Findings make verdicts, batch by batch. No files, no colours, no clauses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from itertools import groupby
+from typing import Any, Protocol
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from pandas.api.types import union_categoricals
+
+from geojw.decide.answers import BeyondError, OnLayer
+from geojw.decide.batch import Batch, LayerData, site_accuracy_m
+from geojw.decide.findings import FINDINGS, OVERLAPS, WORDS, Cells, Columns, LayerFindings
+from geojw.decide.verdicts import verdicts_of
+from geojw.errors import CRSError, Fault, LayerError
+from geojw.law.access_list import Rule, listed
+from geojw.law.catalogue import Layer
+from geojw.law.pack import Pack
+from geojw.measure.geodesy import AnalysisCRS
+from geojw.measure.index import Shapes, default_workers
+from geojw.measure.pieces import Ints
+from geojw.measure.rasters import RasterData
+from geojw.wording import Texts, by_kind
+
+BATCH = 20_000
+REJECTED = ("source", "row", "site_id", "reason")
+NEAR_M = 1_000.0
+"""How much farther than the largest limit a large layer is read at first."""
+
+MANY = 2_000
+"""From so many sites in a run on, loading compiled code pays."""
+
+CODED_ROWS = 1_000
+"""From so many rows on, categories pay."""
+
+FEW_SITES = 1_000
+"""Up to so many sites, a large layer is read only around them."""
+
+
+class Source(Protocol):
+    """What screening needs of a zone: its pack, and its layers when asked."""
+
+    @property
+    def pack(self) -> Pack:
+        """The zone pack."""
+
+    @property
+    def analysis(self) -> AnalysisCRS:
+        """The analysis CRS."""
+
+    def layer(self, name: str, near: shapely.Geometry | None = None, reach_m: float = 0.0) -> LayerData:
+        """Read a layer, all of it or what lies within `reach_m` of `near`; raise `LayerError` if it fails."""
+
+    def raster(self, name: str) -> RasterData:
+        """Open a raster layer; raise `LayerError` if it fails."""
+
+
+@dataclass(frozen=True, eq=False)
+class Screening:
+    """
+    The answer for some sites.
+
+    Parameters
+    ----------
+    verdicts
+        The table of DESIGN, "Interface", sorted.
+    coded_findings, coded_overlaps
+        The tables `findings` and `overlaps` with words that repeat as categories: fast to make and to write.
+    rejected
+        Rows of the input that could not be screened, with the reason in words.
+    failed
+        Layer -> why its rules are ``source_failed``.
+    notes
+        Pairs of geometries that needed a fallback: site, layer, feature, what.
+    day
+        The day whose rules count.
+    sites
+        The sites as screened, in the analysis CRS.
+    many
+        Whether they were measured by compiled code.
+    """
+
+    verdicts: pd.DataFrame
+    coded_findings: pd.DataFrame
+    coded_overlaps: pd.DataFrame
+    rejected: pd.DataFrame
+    failed: Mapping[str, LayerError]
+    notes: tuple[tuple[str, str, str, str], ...]
+    day: date
+    sites: gpd.GeoDataFrame
+    many: bool = False
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """A row for each site and rule in force that governs it."""
+        return _plain(self.coded_findings)
+
+    @cached_property
+    def overlaps(self) -> pd.DataFrame:
+        """A row for each site and feature that it shares something with or that is the nearest of a distance rule."""
+        return _plain(self.coded_overlaps)
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Give categories as the texts that they are."""
+    words = [name for name in table.columns if isinstance(table[name].dtype, pd.CategoricalDtype)]
+    return table.astype(dict.fromkeys(words, "str"))
+
+
+def screen(
+    sites: gpd.GeoDataFrame,
+    source: Source,
+    *,
+    on: date,
+    lang: str = "zh",
+    workers: int | None = None,
+    batch: int = BATCH,
+    many: bool | None = None,
+    rejected: pd.DataFrame | None = None,
+) -> Screening:
+    """
+    Screen sites against the rules in force.
+
+    Parameters
+    ----------
+    sites
+        In the analysis CRS, valid, index = unique site id; the columns are the attributes that rules ask for.
+    source
+        The zone.
+    on
+        The day whose rules count.
+    lang
+        ``zh`` or ``en``, for `says`, `remedy` and the words of verdicts.
+    workers
+        Threads; by default the cores. Changes no result.
+    batch
+        Sites measured at a time; bounds memory, changes no result.
+    many
+        Whether these sites are part of so many that compiled code pays for its loading; by default from `MANY` on.
+        Figures are the same to 1e-6 m².
+    rejected
+        Rows that intake refused, each with the `Fault` that is its reason, to be told and handed on.
+
+    Returns
+    -------
+    Screening
+        Tables sorted by site, then rule or layer and feature.
+
+    Raises
+    ------
+    CRSError
+        The sites are not in the zone's analysis CRS, or their ids are not unique.
+    """
+    if sites.crs is None or not sites.crs.equals(source.analysis.crs):
+        raise CRSError([Fault("sites_crs", "sites", {"crs": sites.crs, "wanted": source.analysis.crs.name})])
+    if not sites.index.is_unique:
+        raise CRSError([Fault("sites_index", "sites")])
+    sites = sites if sites.index.is_monotonic_increasing else sites.sort_index()
+    many = len(sites) >= MANY if many is None else many
+    parts = [
+        _screen_batch(sites.iloc[start : start + batch], source, on, lang, workers or default_workers(), many=many)
+        for start in range(0, max(len(sites), 1), max(batch, 1))
+    ]
+    return Screening(
+        verdicts=_stacked([part.verdicts for part in parts]),
+        coded_findings=_stacked([part.coded_findings for part in parts]),
+        coded_overlaps=_stacked([part.coded_overlaps for part in parts]),
+        rejected=_told(rejected, lang),
+        failed=dict(sorted({name: error for part in parts for name, error in part.failed.items()}.items())),
+        notes=tuple(note for part in parts for note in part.notes),
+        day=on,
+        sites=sites,
+        many=many,
+    )
+
+
+def _told(rejected: pd.DataFrame | None, lang: str) -> pd.DataFrame:
+    """Say in words why rows were refused."""
+    if rejected is None:
+        return pd.DataFrame(columns=list(REJECTED))
+    return rejected.assign(reason=[fault.text(lang) for fault in rejected["reason"]])
+
+
+def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    full = [frame for frame in frames if len(frame)] or list(frames[:1])
+    if len(full) == 1:
+        return full[0].reset_index(drop=True)
+    coded = [
+        name for name in full[0].columns if all(isinstance(frame[name].dtype, pd.CategoricalDtype) for frame in full)
+    ]
+    words = {name: union_categoricals([frame[name] for frame in full], sort_categories=True) for name in coded}
+    plain = pd.concat([_plain(frame.drop(columns=coded)) for frame in full], ignore_index=True)
+    return plain.assign(**words)[list(full[0].columns)]
+
+
+# ---------------------------------------------------------------------------------------------- one batch
+
+
+def _screen_batch(
+    sites: gpd.GeoDataFrame, source: Source, day: date, lang: str, workers: int, *, many: bool
+) -> Screening:
+    """Put some sites to all rules in force."""
+    attributes = pd.DataFrame(sites)[[name for name in sites.columns if name != sites.geometry.name]]
+    batch = Batch(
+        ids=np.asarray(sites.index, dtype=object),
+        shapes=Shapes.of(np.asarray(sites.geometry.values, dtype=object), many=many),
+        attributes=attributes,
+        accuracy_m=site_accuracy_m(attributes, source.pack.zone.site_accuracy_m),
+        pack=source.pack,
+        analysis=source.analysis,
+        lang=lang,
+        workers=workers,
+    )
+    near = shapely.box(*sites.total_bounds) if 0 < len(sites) <= FEW_SITES else None
+    findings: list[Columns] = []
+    overlaps: list[Columns] = []
+    notes: list[tuple[str, str, str, str]] = []
+    failed: dict[str, LayerError] = {}
+    rules = sorted(source.pack.in_force(day), key=lambda rule: (rule.layer, rule.id))
+    for name, group in groupby(rules, key=lambda rule: rule.layer):
+        one = _screen_layer(batch, name, list(group), source, near, day)
+        findings += one.findings
+        overlaps += one.overlaps
+        notes += one.notes
+        if one.error is not None:
+            failed[name] = one.error
+    table = _table(findings, FINDINGS, batch.ids, ["rule_id"])
+    merged = _table(overlaps, OVERLAPS, batch.ids, ["layer", "feature_id"])
+    none = pd.DataFrame(columns=list(REJECTED))
+    return Screening(verdicts_of(table, batch), table, merged, none, failed, tuple(notes), day, sites)
+
+
+@dataclass(frozen=True, eq=False)
+class _OneLayer:
+    """What the rules on one layer gave."""
+
+    findings: list[Columns]
+    overlaps: list[Columns]
+    notes: list[tuple[str, str, str, str]]
+    error: LayerError | None
+
+
+def _screen_layer(
+    batch: Batch, name: str, rules: list[Rule], source: Source, near: shapely.Geometry | None, day: date
+) -> _OneLayer:
+    """Put a batch to the rules on one layer, and read more of it while something nearer may lie beyond."""
+    row = source.pack.layers[name]
+    reach_m = max([0.0, *(rule.test.value for rule in rules if rule.test.is_distance)]) * 2.0 + NEAR_M
+    while True:
+        data, error, lost = _layer_for(source, name, row, rules, near, reach_m)
+        on_layer = LayerFindings(batch, name, row, data, day)
+        try:
+            findings = [on_layer.finding(rule, failed=rule.id in lost) for rule in rules]
+        except BeyondError:
+            reach_m *= 8.0
+            continue
+        served = [rule.id not in lost for rule in rules]
+        overlaps = on_layer.overlaps(
+            [rule for rule, ok in zip(rules, served, strict=True) if ok],
+            [frame for frame, ok in zip(findings, served, strict=True) if ok],
+        )
+        notes: list[tuple[str, str, str, str]] = []
+        if isinstance(data, LayerData) and isinstance(on_layer.on_layer, OnLayer):
+            ids, hard = data.ids, on_layer.on_layer.pairs.notes
+            notes = [(str(batch.ids[site]), name, str(ids[feature]), what) for site, feature, what in hard]
+        return _OneLayer(findings, overlaps, notes, error)
+
+
+def _layer_for(
+    source: Source, name: str, row: Layer, rules: list[Rule], near: shapely.Geometry | None, reach_m: float
+) -> tuple[LayerData | RasterData | None, LayerError | None, set[str]]:
+    """Read a layer; give it, why it failed, and the rules that it cannot serve."""
+    every = {rule.id for rule in rules}
+    try:
+        if row.kind == "raster":
+            return source.raster(name), None, set()
+        data = source.layer(name, near, reach_m)
+    except LayerError as error:
+        return None, error, every
+    faults = list(where_faults(row, rules, data))
+    if any(fault.key == "where_column" for fault in faults):
+        return None, LayerError(faults), every
+    lost = {str(fault.fields["rule"]) for fault in faults}
+    return data, LayerError(faults) if faults else None, lost
+
+
+def where_faults(row: Layer, rules: Iterable[Rule], data: LayerData) -> Iterable[Fault]:
+    """Find columns and values of `where` that the delivered layer does not know."""
+    features = data.index.features
+    for rule in rules:
+        for column, values in rule.where.items():
+            at = f"{row.path}, rule {rule.id}"
+            if column not in features.columns:
+                yield Fault("where_column", at, {"column": column, "rule": rule.id})
+            elif column not in row.codes and (there := data.values_of(column)):
+                for value in values:
+                    if not any(listed(text, (value,)) for text in there):
+                        yield Fault("where_value", at, {"column": column, "value": value, "rule": rule.id})
+
+
+def _table(parts: list[Columns], columns: Sequence[str], ids: Texts, keys: Sequence[str]) -> pd.DataFrame:
+    """
+    Make one table of the columns of a batch.
+
+    Parameters
+    ----------
+    parts
+        With ``row``, the site's position.
+    columns
+        The table's columns, the first of them ``site_id``.
+    ids
+        The sites, sorted.
+    keys
+        By what rows of one site are sorted; what then is equal becomes one row.
+    """
+    parts = [part for part in parts if len(part["row"])]
+    if not parts:
+        return pd.DataFrame(columns=list(columns))
+    row = np.concatenate([part["row"] for part in parts])
+    counts = [len(part["row"]) for part in parts]
+    cells = {name: _stood([part[name] for part in parts], counts, words=name in WORDS) for name in columns[1:]}
+    known = (cells[key] for key in keys)
+    codes = [cell.codes if isinstance(cell, pd.Categorical) else pd.factorize(cell, sort=True)[0] for cell in known]
+    order = np.lexsort((*reversed(codes), row))
+    row, codes, cells = row[order], [code[order] for code in codes], {name: cell[order] for name, cell in cells.items()}
+    again = np.all([np.diff(key) == 0 for key in (row, *codes)], axis=0)
+    if again.any():
+        begin = np.flatnonzero(np.insert(~again, 0, True))
+        row, cells = row[begin], _merged(cells, begin)
+    if len(row) < CODED_ROWS:
+        cells = {name: np.asarray(cell) for name, cell in cells.items()}
+    return pd.DataFrame({"site_id": pd.array(ids, dtype="str").take(row), **cells})
+
+
+Column = np.ndarray[Any, Any] | pd.Categorical
+
+
+def _stood(pieces: Sequence[Cells], counts: Sequence[int], *, words: bool) -> Column:
+    """Put the pieces of a column together; words that repeat are compared piece by piece, never row by row."""
+    if not words:
+        return np.concatenate([np.full(n, one) if not isinstance(one, np.ndarray) else one
+                               for one, n in zip(pieces, counts, strict=True)])  # fmt: skip
+    coded = [pd.factorize(one) if isinstance(one, np.ndarray) else (None, [one]) for one in pieces]
+    known = sorted({str(word) for _, its in coded for word in its})
+    place = {word: at for at, word in enumerate(known)}
+    codes = []
+    for (code, its), n in zip(coded, counts, strict=True):
+        mine = np.array([place[word] for word in its], dtype=np.int64)
+        codes.append(np.repeat(mine, n) if code is None else mine[code])
+    return pd.Categorical.from_codes(np.concatenate(codes), pd.Index(known, dtype=object))
+
+
+def _merged(cells: dict[str, Column], begin: Ints) -> dict[str, Column]:
+    """Make one row of a feature that both overlaps a site and is the nearest of a distance rule, or of several."""
+    out = {name: column[begin] for name, column in cells.items()}
+    rules = np.asarray(cells["rules"])
+    joined_rules = rules[begin]
+    count = np.diff(np.append(begin, len(rules)))
+    step, more = 1, np.flatnonzero(count > 1)
+    while more.size:
+        joined_rules[more] = by_kind(_both_lists, joined_rules[more], rules[begin[more] + step])
+        for name, column in cells.items():
+            if column.dtype.kind == "f":
+                old = out[name][more]
+                out[name][more] = np.where(np.isnan(old), column[begin[more] + step], old)
+        step += 1
+        more = more[count[more] > step]
+    return out | {"rules": pd.Categorical(joined_rules)}
+
+
+def _both_lists(one: str, other: str) -> str:
+    return ";".join(sorted({item for item in (*one.split(";"), *other.split(";")) if item}))

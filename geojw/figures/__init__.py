@@ -1,0 +1,1 @@
+"""Maps and charts on paper: PNG, SVG and PDF without a browser."""

@@ -1,0 +1,1 @@
+"""Files in: what strangers send, checked, read and brought into the analysis CRS."""

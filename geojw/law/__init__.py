@@ -1,0 +1,1 @@
+"""The law and the catalogue as data: frozen rows from TOML, held against each other."""

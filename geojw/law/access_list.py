@@ -1,0 +1,329 @@
+"""The rows of ``access_list.toml`` and three-valued matching. Law is data: nothing of it is here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from geojw.law.catalogue import ROW, Attribute, Basis, Day, Flag, Positive, Words, Words2
+from geojw.wording import by_kind
+
+Effect = Literal["prohibit", "approval", "condition", "supervise", "inform"]
+EFFECTS: tuple[str, ...] = ("clear", "inform", "supervise", "condition", "approval", "prohibit")
+"""From the weakest to the strictest; the position is the rank."""
+
+FEW = 32
+"""So few cells are matched one by one: finding the equal ones first would take longer."""
+
+FALSE, UNKNOWN, TRUE = 0, 1, 2
+"""The three values, in this order so that `and` is the minimum and `or` the maximum."""
+
+Values = Annotated[tuple[str | Flag, ...], Field(min_length=1)]
+Three = NDArray[np.int8]
+
+_MISSING = {"", "NULL", "null", "/", "nan", "None", "<NA>", "NaN"}
+_TRUE = {"true", "是", "1", "t", "yes", "y"}
+_FALSE = {"false", "否", "0", "f", "no", "n"}
+
+
+@dataclass(frozen=True, config=ROW)
+class Test:
+    """The test of a rule: ``measure op value``."""
+
+    __test__ = False  # not a test class of pytest
+
+    measure: Literal["overlap_m2", "overlap_m", "overlap_point", "overlap_share", "distance_m", "cover_share"]
+    op: Literal[">", ">=", "<", "<="]
+    value: Positive
+
+    @property
+    def is_distance(self) -> bool:
+        """Whether it is about nearness."""
+        return self.measure == "distance_m"
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is about a share of the site."""
+        return self.measure.endswith("_share")
+
+    @property
+    def is_presence(self) -> bool:
+        """Whether a hit means that something was found (else: that it was not)."""
+        return (self.op in ("<", "<=")) == self.is_distance
+
+    def holds(self, value: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each value passes; NaN never does."""
+        with np.errstate(invalid="ignore"):
+            match self.op:
+                case ">":
+                    return value > self.value
+                case ">=":
+                    return value >= self.value
+                case "<":
+                    return value < self.value
+                case _:
+                    return value <= self.value
+
+
+@dataclass(frozen=True, config=ROW)
+class InForce:
+    """From `start` (inclusive) to `until` (exclusive)."""
+
+    start: Day
+    until: Day | None = None
+
+    def on(self, day: date) -> bool:
+        """Whether it counts on the day."""
+        return self.start <= day and (self.until is None or day < self.until)
+
+
+@dataclass(frozen=True, config=ROW)
+class Proof:
+    """What an applicant must show; a false one gives the effect `if_false`."""
+
+    key: str
+    says: Words2
+    if_false: Effect
+
+
+@dataclass(frozen=True, config=ROW)
+class Rule:
+    """One row of ``access_list.toml``."""
+
+    id: str
+    layer: str
+    test: Test
+    effect: Effect
+    level: Literal["national", "municipal", "zone", "unit"]
+    dimension: Literal["spatial", "emission", "risk", "resource"]
+    says: Words2
+    in_force: InForce
+    basis: Basis
+    where: Mapping[str, Words] = Field(default_factory=dict)
+    applies: Mapping[str, Values] = Field(default_factory=dict)
+    unless: Mapping[str, Values] = Field(default_factory=dict)
+    proofs: tuple[Proof, ...] = ()
+    enabled: Flag = True
+    reason: str | Words2 | None = None
+
+    @property
+    def rank(self) -> int:
+        """How strict the effect is."""
+        return EFFECTS.index(self.effect)
+
+    @property
+    def attributes(self) -> set[str]:
+        """Every attribute of sites that it asks for."""
+        return {*self.applies, *self.unless, *(proof.key for proof in self.proofs)}
+
+
+def text_of(value: object) -> str:
+    """
+    Give a cell as the text that rules compare: trimmed, whole numbers without a point, missing as ``""``.
+
+    Examples
+    --------
+    >>> text_of(3011.0), text_of(" 26 "), text_of(None), text_of("/"), text_of(True)
+    ('3011', '26', '', '', 'true')
+    """
+    if value is None or value is pd.NA or value is pd.NaT:
+        return ""
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (float, np.floating)):
+        value = int(value) if np.isfinite(value) and float(value).is_integer() else value
+    text = str(value).strip()
+    return "" if text in _MISSING else text
+
+
+def texts(cells: pd.Series) -> NDArray[np.object_]:
+    """Give a column as `text_of` gives each cell."""
+    if isinstance(cells.dtype, pd.StringDtype):  # nothing but texts: trimmed as a whole
+        trimmed = cells.fillna("").str.strip()
+        return trimmed.where(~trimmed.isin(_MISSING), "").to_numpy(dtype=object)
+    if pd.api.types.is_float_dtype(cells.dtype) or pd.api.types.is_integer_dtype(cells.dtype):
+        codes, unique = pd.factorize(cells, use_na_sentinel=False)
+        return np.array([text_of(cell) for cell in unique], dtype=object)[codes] if len(cells) else np.zeros(0, object)
+    return np.array([text_of(cell) for cell in cells], dtype=object)
+
+
+def listed(value: str, patterns: Iterable[str]) -> bool:
+    """Whether a value is one of the listed, ``26*`` being a prefix."""
+    return any(value.startswith(p[:-1]) if p.endswith("*") else value == p for p in patterns)
+
+
+def _is_coarser(value: str, patterns: Iterable[str]) -> bool:
+    stems = (pattern.removesuffix("*") for pattern in patterns)
+    return any(stem.startswith(value) and stem != value for stem in stems)
+
+
+def _lost_zeros(text: str, patterns: Iterable[str], spec: Attribute) -> bool:
+    """Whether a number may be a code that lost its leading zeros."""
+    if spec.digits is not None:
+        return len(text) < spec.digits
+    return any(pattern.startswith("0") for pattern in (*patterns, *spec.codes))
+
+
+def match_member(value: str, wanted: tuple[str | bool, ...], spec: Attribute, *, numeric: bool) -> int:
+    """
+    Match one value, three-valued.
+
+    Parameters
+    ----------
+    value
+        As `text_of` gives it.
+    wanted
+        The values of the rule.
+    spec
+        How the attribute is read.
+    numeric
+        Whether the cell was a number, in which leading zeros do not survive.
+
+    Returns
+    -------
+    int
+        `FALSE`, `UNKNOWN` or `TRUE`.
+
+    Examples
+    --------
+    >>> code = Attribute(type="code")
+    >>> match_member("3011", ("30*",), code, numeric=False) == TRUE
+    True
+    >>> match_member("3", ("30*",), code, numeric=False) == UNKNOWN
+    True
+    """
+    if not value:
+        return UNKNOWN
+    if spec.type == "boolean" or any(isinstance(item, bool) for item in wanted):
+        return _match_truth(value.casefold(), wanted)
+    patterns = tuple(str(item) for item in wanted)
+    if (numeric and _lost_zeros(value, patterns, spec)) or (spec.codes and not listed(value, spec.codes)):
+        return UNKNOWN
+    if listed(value, patterns):
+        return TRUE
+    is_code = spec.type == "code" or re.fullmatch(r"\d+", value) is not None
+    return UNKNOWN if is_code and _is_coarser(value, patterns) else FALSE
+
+
+def _match_truth(word: str, wanted: tuple[str | bool, ...]) -> int:
+    """Match yes or no; any other word is unknown."""
+    if word not in _TRUE | _FALSE:
+        return UNKNOWN
+    words = {text_of(item).casefold() for item in wanted}
+    return TRUE if words & (_TRUE if word in _TRUE else _FALSE) else FALSE
+
+
+def match_cells(cells: pd.Series, wanted: tuple[str | bool, ...], spec: Attribute) -> Three:
+    """
+    Match a column, three-valued; a ``;``-joined cell is a set of which any member may match.
+
+    Parameters
+    ----------
+    cells
+        One cell a row.
+    wanted
+        The values of the rule.
+    spec
+        How the attribute is read.
+
+    Returns
+    -------
+    ndarray
+        `FALSE`, `UNKNOWN` or `TRUE` for each row.
+    """
+    if len(cells) < FEW:
+        return np.array([_match_cell(cell, wanted, spec) for cell in cells], dtype=np.int8)
+    codes, unique = pd.factorize(cells, use_na_sentinel=False)
+    answers = np.array([_match_cell(cell, wanted, spec) for cell in unique], dtype=np.int8)
+    return answers[codes] if len(answers) else np.zeros(0, dtype=np.int8)
+
+
+def _match_cell(cell: object, wanted: tuple[str | bool, ...], spec: Attribute) -> int:
+    numeric = isinstance(cell, (int, float, np.integer, np.floating)) and not isinstance(cell, bool)
+    members = [text_of(part) for part in text_of(cell).split(";") if part.strip()]  # "a;" is the set of a alone
+    return max((match_member(m, wanted, spec, numeric=numeric) for m in members), default=UNKNOWN)
+
+
+def match_sites(
+    sites: pd.DataFrame, wanted: Mapping[str, tuple[str | bool, ...]], specs: Mapping[str, Attribute]
+) -> tuple[Three, NDArray[np.object_]]:
+    """
+    Ask the sites for every key of an `applies` or `unless`.
+
+    Parameters
+    ----------
+    sites
+        Attributes of the sites, one row a site.
+    wanted
+        Attribute -> values; every key must match.
+    specs
+        How the attributes are read.
+
+    Returns
+    -------
+    answer : ndarray
+        `FALSE`, `UNKNOWN` or `TRUE` for each site.
+    missing : ndarray
+        The attributes that leave it unknown, sorted and joined by ``;`` (empty where it is known).
+    """
+    answer = np.full(len(sites), TRUE, dtype=np.int8)
+    missing = np.full(len(sites), "", dtype=object)
+    for key in sorted(wanted):
+        one = match_attribute(sites, key, wanted[key], specs.get(key, _PLAIN))
+        unknown = one == UNKNOWN
+        missing[unknown] = by_kind(lambda old, key=key: f"{old};{key}" if old else key, missing[unknown])
+        answer = np.minimum(answer, one)
+    missing[answer != UNKNOWN] = ""
+    return answer, missing
+
+
+_PLAIN = Attribute()
+
+
+def match_attribute(sites: pd.DataFrame, key: str, wanted: tuple[str | bool, ...], spec: Attribute) -> Three:
+    """Match one attribute of all sites; an absent column and another or no stated scheme are unknown."""
+    column = spec.column or key
+    if column not in sites.columns:
+        return np.full(len(sites), UNKNOWN, dtype=np.int8)
+    answer = match_cells(sites[column], wanted, spec)
+    if spec.scheme is not None:
+        stated = sites.get(spec.scheme_column or f"{column}_scheme")
+        if stated is None:
+            return np.full(len(sites), UNKNOWN, dtype=np.int8)
+        same = match_cells(stated, (spec.scheme,), _PLAIN) == TRUE
+        answer = np.where(same, answer, UNKNOWN).astype(np.int8)
+    return answer
+
+
+def match_features(
+    features: pd.DataFrame, where: Mapping[str, tuple[str, ...]], codes: Mapping[str, tuple[str, ...]]
+) -> tuple[Three, NDArray[np.object_]]:
+    """
+    Filter the features of a layer, three-valued.
+
+    Parameters
+    ----------
+    features
+        Attributes of the features; every column of `where` is there.
+    where
+        Column -> values.
+    codes
+        Column -> allowed values; a value outside is unknown.
+
+    Returns
+    -------
+    kept : ndarray
+        `FALSE` left out, `UNKNOWN` perhaps kept, `TRUE` certainly kept.
+    missing : ndarray
+        The columns that leave it unknown, joined by ``;``.
+    """
+    specs = {column: Attribute(codes=codes.get(column, ())) for column in where}
+    return match_sites(features, where, specs)

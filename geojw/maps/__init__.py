@@ -1,0 +1,1 @@
+"""Maps that open offline in a browser, for an audience."""

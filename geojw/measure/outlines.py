@@ -1,0 +1,279 @@
+"""
+The shapes that polygon sites share with features, traced along both boundaries. Compiled.
+
+From a crossing where the site's boundary enters the feature it is followed to where it leaves, from there the feature's
+boundary to where that leaves the site, and so on until the ring is closed. Which parts lie inside is known from the
+exact signs that the areas rest on (`shares`). What comes out is checked: a shape that is not valid, or has another
+area than was measured, is not used.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from numba import njit
+from numpy.typing import NDArray
+from shapely import GeometryType
+
+from geojw.measure.geodesy import Floats, Geometries
+from geojw.measure.grid import Grid, candidates_in, crossing, grown, grown_rows, step_over
+from geojw.measure.index import AGREES_M2, AGREES_SHARE, Bools, Part, even_cuts, in_threads
+from geojw.measure.pieces import Ints
+from geojw.measure.shares import box_of, features_at, site_holds, work_for
+
+
+def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int = 1) -> Geometries:
+    """
+    Build the shapes that sites share with features, pair by pair.
+
+    Parameters
+    ----------
+    part
+        Polygon sites, one a pair.
+    feature
+        Position of a feature for each.
+    area_m2
+        What they share, as measured and perhaps rounded.
+    grid
+        The layer.
+    workers
+        Threads.
+
+    Returns
+    -------
+    ndarray
+        A polygon or multipolygon a pair; None where it could not be traced: those are for GEOS.
+    """
+    found: dict[int, tuple[Floats, Ints, Ints, NDArray[np.bool_]]] = {}
+    edges = part.edges
+    after, behind = (np.empty(len(some.px), dtype=np.int64) for some in (edges, grid.edges))
+    after[edges.before], behind[grid.edges.before] = np.arange(len(after)), np.arange(len(behind))
+
+    def work(some: slice) -> None:
+        found[some.start] = _trace(edges, after, part.place, feature, grid, behind, some.start, some.stop)
+
+    in_threads(work, even_cuts(len(feature), 4 * workers), workers)
+    shapes = np.full(len(feature), None, dtype=object)
+    for start in sorted(found):
+        _assemble(shapes, start, *found[start])
+    done = np.abs(shapely.area(shapes) - area_m2) <= AGREES_M2 + AGREES_SHARE * area_m2
+    done[done] = shapely.is_valid(shapes[done])
+    shapes[~done] = None
+    return shapes
+
+
+def _assemble(shapes: Geometries, start: int, xy: Floats, ring_ends: Ints, rings: Ints, outer: Bools) -> None:
+    """Make polygons of one outer ring with its holes, or of several without holes; other cases are left open."""
+    pairs = len(rings) - 1
+    owner = np.repeat(np.arange(pairs), np.diff(rings))
+    shells, holes = np.bincount(owner[outer], minlength=pairs), np.bincount(owner[~outer], minlength=pairs)
+    good = (shells == 1) | ((shells > 1) & (holes == 0))
+    order = np.lexsort((~outer, owner))
+    order = order[good[owner[order]]]
+    if not len(order):
+        return
+    length = np.diff(ring_ends)[order]
+    ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(length)])
+    points = np.repeat(ring_ends[order] - ends[:-1], length) + np.arange(ends[-1])
+    begins = np.flatnonzero(outer[order])  # each outer ring begins a polygon
+    polygons = np.append(begins, len(order))
+    owned = owner[order][begins]
+    some = np.flatnonzero(np.diff(owned, prepend=-1))
+    geometries = np.append(some, len(begins))
+    made = np.asarray(
+        shapely.from_ragged_array(GeometryType.MULTIPOLYGON, xy[points], (ends, polygons, geometries)), dtype=object
+    )
+    single = np.diff(geometries) == 1
+    made[single] = shapely.get_geometry(made[single], 0)
+    shapes[start + owned[some]] = made
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _crossings(sites, first, last, edges, f, found, candidates, spots):
+    """List the crossings of a site with a feature: site's edge, share, feature's edge, share, step, x, y."""
+    px, py, qx, qy, ux, uy, vx, vy = (
+        sites.px, sites.py, sites.qx, sites.qy, edges.px, edges.py, edges.qx, edges.qy,
+    )  # fmt: skip
+    count = 0
+    for k in range(candidates):
+        j = found[k]
+        if edges.owner[j] != f:
+            continue
+        for e in range(first, last):
+            step = step_over(ux[j], uy[j], vx[j], vy[j], px[e], py[e], qx[e], qy[e])
+            if step == 0:
+                continue
+            t, at = crossing(px[e], py[e], qx[e], qy[e], ux[j], uy[j], vx[j], vy[j])
+            if count == len(spots):
+                spots = grown_rows(spots, count)
+            spots[count, 0], spots[count, 1], spots[count, 2], spots[count, 3], spots[count, 4] = e, t, j, at, step
+            spots[count, 5], spots[count, 6] = px[e] + t * (qx[e] - px[e]), py[e] + t * (qy[e] - py[e])
+            count += 1
+    return count, spots
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _next_along(spots, count, one, edge_column, after):
+    """Give the crossing that follows `one` along a boundary, and how many edges' ends lie between; -1 where none."""
+    e, share = int(spots[one, edge_column]), spots[one, edge_column + 1]
+    best = -1
+    for k in range(count):  # on the same edge, further on
+        further = k != one and int(spots[k, edge_column]) == e and spots[k, edge_column + 1] > share
+        if further and (best < 0 or spots[k, edge_column + 1] < spots[best, edge_column + 1]):
+            best = k
+    if best >= 0:
+        return best, 0
+    passed, at = 0, e
+    while True:
+        at = after[at]
+        passed += 1
+        for k in range(count):
+            there = int(spots[k, edge_column]) == at and (at != e or spots[k, edge_column + 1] <= share)
+            if there and (best < 0 or spots[k, edge_column + 1] < spots[best, edge_column + 1]):
+                best = k
+        if best >= 0 or at == e:
+            return best, passed
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _put(xy, count, x, y, start):
+    """Append a point unless it repeats the last of its ring."""
+    if count > start and xy[count - 1, 0] == x and xy[count - 1, 1] == y:
+        return xy, count
+    if count == len(xy):
+        xy = grown_rows(xy, count)
+    xy[count, 0], xy[count, 1] = x, y
+    return xy, count + 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _close(xy, count, start):
+    """Close a ring; give its end and twice its area, or its start and 0 where it has none."""
+    if count - start > 1 and xy[count - 1, 0] == xy[start, 0] and xy[count - 1, 1] == xy[start, 1]:
+        count -= 1
+    if count - start < 3:
+        return xy, start, 0.0
+    twice = 0.0
+    for i in range(start + 1, count - 1):
+        twice += (xy[i, 0] - xy[start, 0]) * (xy[i + 1, 1] - xy[start, 1])
+        twice -= (xy[i, 1] - xy[start, 1]) * (xy[i + 1, 0] - xy[start, 0])
+    if count == len(xy):
+        xy = grown_rows(xy, count)
+    xy[count, 0], xy[count, 1] = xy[start, 0], xy[start, 1]
+    return xy, count + 1, twice
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _follow(sites, after, edges, behind, spots, count, used, one, xy, points):
+    """Trace the ring that begins at an entering crossing; give where its points end, or -1 where it does not close."""
+    start, at = points, one
+    for _ in range(count):
+        used[at] = 1
+        xy, points = _put(xy, points, spots[at, 5], spots[at, 6], start)
+        leaves, passed = _next_along(spots, count, at, 0, after)
+        if leaves < 0 or spots[leaves, 4] > 0.0:
+            return xy, -1
+        e = int(spots[at, 0])
+        for _ in range(passed):
+            xy, points = _put(xy, points, sites.qx[e], sites.qy[e], start)
+            e = after[e]
+        xy, points = _put(xy, points, spots[leaves, 5], spots[leaves, 6], start)
+        at, passed = _next_along(spots, count, leaves, 2, behind)
+        if at < 0 or spots[at, 4] < 0.0:
+            return xy, -1
+        j = int(spots[leaves, 2])
+        for _ in range(passed):
+            xy, points = _put(xy, points, edges.qx[j], edges.qy[j], start)
+            j = behind[j]
+        if at == one:
+            return xy, points
+        if used[at]:
+            return xy, -1
+    return xy, -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _whole_ring(edges, ring, xy, points):
+    start = points
+    for e in range(ring, edges.before[ring] + 1):
+        xy, points = _put(xy, points, edges.px[e], edges.py[e], start)
+    return xy, points
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _crossed(spots, count, column, first, last):
+    some = False
+    for k in range(count):
+        some = some or first <= spots[k, column] <= last
+    return some
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _trace(sites, after, place, feature, grid, behind, start, stop):
+    work, edges = work_for(grid), grid.edges
+    found, spots = np.empty(256, dtype=np.int32), np.empty((16, 7))
+    xy = np.empty((16 * (stop - start) + 64, 2))
+    ring_ends, outer = (
+        np.zeros(2 * (stop - start) + 16, dtype=np.int64),
+        np.zeros(2 * (stop - start) + 16, dtype=np.bool_),
+    )
+    rings = np.zeros(stop - start + 1, dtype=np.int64)
+    points, ring_count = 0, 0
+    for pair in range(start, stop):
+        f = feature[pair]
+        first, last = sites.start[place[pair]], sites.start[place[pair] + 1]
+        west, south, east, north = box_of(sites, first, last)
+        found, candidates = candidates_in(grid, west, south, east, north, found)
+        count, spots = _crossings(sites, first, last, edges, f, found, candidates, spots)
+        used = np.zeros(count, dtype=np.uint8)
+        begin, kept = points, ring_count
+        failed = False
+        for kind in range(3):
+            number = count if kind == 0 else (last - first if kind == 1 else candidates)
+            for k in range(number):
+                at = points
+                if kind == 0:  # rings along both
+                    if used[k] or spots[k, 4] < 0.0:
+                        continue
+                    xy, at = _follow(sites, after, edges, behind, spots, count, used, k, xy, points)
+                    if at < 0:
+                        failed = True
+                        break
+                elif kind == 1:  # the site's own rings inside the feature
+                    ring = first + k
+                    if sites.before[ring] < ring or _crossed(spots, count, 0, ring, sites.before[ring]):
+                        continue
+                    many = features_at(grid, sites.px[ring], sites.py[ring], work.state, work.touched, 0)
+                    inside = False
+                    for i in range(many):
+                        inside = inside or (work.touched[i] == f and work.state[f] == 1)
+                        if work.touched[i] != f:
+                            work.state[work.touched[i]] = 0
+                    work.state[f] = 0
+                    if not inside:
+                        continue
+                    xy, at = _whole_ring(sites, ring, xy, points)
+                else:  # the feature's own rings inside the site
+                    ring = found[k]
+                    if edges.owner[ring] != f or edges.before[ring] < ring:
+                        continue
+                    if _crossed(spots, count, 2, ring, edges.before[ring]):
+                        continue
+                    if site_holds(sites, first, last, edges.px[ring], edges.py[ring]) != 1:
+                        continue
+                    xy, at = _whole_ring(edges, ring, xy, points)
+                xy, at, twice = _close(xy, at, points)
+                if twice == 0.0:
+                    continue
+                points = at
+                if ring_count + 1 >= len(ring_ends):
+                    ring_ends, outer = grown(ring_ends, ring_count + 1, 2), grown(outer, ring_count, 3)
+                outer[ring_count] = twice > 0.0
+                ring_count += 1
+                ring_ends[ring_count] = points
+            if failed:
+                break
+        if failed:
+            points, ring_count = begin, kept
+        rings[pair - start + 1] = ring_count
+    return xy[:points].copy(), ring_ends[: ring_count + 1].copy(), rings, outer[:ring_count].copy()
