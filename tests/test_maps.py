@@ -32,7 +32,7 @@ from geojw.maps import page as maps
 from geojw.measure.geodesy import ELLIPSOID
 from geojw.texts import texts_of
 
-STATIC = Path(str(resources.files("geojw"))) / "static"
+STATIC = Path(str(resources.files("geojw.maps"))) / "static"
 HOSTILE = (
     '<img src=x onerror="window.pwned=1">',
     "`${window.pwned=1}`",
