@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from geojw.decide.answers import Answer, OnLayer, natural_measures
 from geojw.decide.batch import Batch, LayerData
@@ -349,7 +348,7 @@ def _words(cell: str) -> list[str]:
 def _rounded(value: Floats, kind: Texts) -> Floats:
     """Round figures to the digits that their measure or unit is written with."""
     out = value.copy()
-    for one in pd.unique(kind):
+    for one in set(kind.tolist()):
         rows = kind == one
         out[rows] = np.round(value[rows], DECIMALS.get(str(one), 3))
     return out + 0.0  # no minus before a nought

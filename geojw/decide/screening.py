@@ -207,7 +207,8 @@ def _screen_batch(
     sites: gpd.GeoDataFrame, source: Source, day: date, lang: str, workers: int, *, many: bool
 ) -> Screening:
     """Put some sites to all rules in force."""
-    attributes = pd.DataFrame(sites)[[name for name in sites.columns if name != sites.geometry.name]]
+    shape = sites.active_geometry_name
+    attributes = pd.DataFrame(sites)[[name for name in sites.columns if name != shape]]
     batch = Batch(
         ids=np.asarray(sites.index, dtype=object),
         shapes=Shapes.of(np.asarray(sites.geometry.values, dtype=object), many=many),
@@ -325,7 +326,8 @@ def _table(parts: list[Columns], columns: Sequence[str], ids: Texts, keys: Seque
         return pd.DataFrame(columns=list(columns))
     row = np.concatenate([part["row"] for part in parts])
     counts = [len(part["row"]) for part in parts]
-    cells = {name: _stood([part[name] for part in parts], counts, words=name in WORDS) for name in columns[1:]}
+    coded = WORDS if len(row) >= CODED_ROWS else frozenset()
+    cells = {name: _stood([part[name] for part in parts], counts, coded=name in coded) for name in columns[1:]}
     known = (cells[key] for key in keys)
     codes = [cell.codes if isinstance(cell, pd.Categorical) else pd.factorize(cell, sort=True)[0] for cell in known]
     order = np.lexsort((*reversed(codes), row))
@@ -334,24 +336,23 @@ def _table(parts: list[Columns], columns: Sequence[str], ids: Texts, keys: Seque
     if again.any():
         begin = np.flatnonzero(np.insert(~again, 0, True))
         row, cells = row[begin], _merged(cells, begin)
-    if len(row) < CODED_ROWS:
-        cells = {name: np.asarray(cell) for name, cell in cells.items()}
     return pd.DataFrame({"site_id": pd.array(ids, dtype="str").take(row), **cells})
 
 
 Column = np.ndarray[Any, Any] | pd.Categorical
 
 
-def _stood(pieces: Sequence[Cells], counts: Sequence[int], *, words: bool) -> Column:
+def _stood(pieces: Sequence[Cells], counts: Sequence[int], *, coded: bool) -> Column:
     """Put the pieces of a column together; words that repeat are compared piece by piece, never row by row."""
-    if not words:
-        return np.concatenate([np.full(n, one) if not isinstance(one, np.ndarray) else one
-                               for one, n in zip(pieces, counts, strict=True)])  # fmt: skip
-    coded = [pd.factorize(one) if isinstance(one, np.ndarray) else (None, [one]) for one in pieces]
-    known = sorted({str(word) for _, its in coded for word in its})
+    if not coded:
+        whole = [np.full(n, one, dtype=object) if isinstance(one, str) else one
+                 for one, n in zip(pieces, counts, strict=True)]  # fmt: skip
+        return np.concatenate(whole)
+    coded_pieces = [pd.factorize(one) if isinstance(one, np.ndarray) else (None, [one]) for one in pieces]
+    known = sorted({str(word) for _, its in coded_pieces for word in its})
     place = {word: at for at, word in enumerate(known)}
     codes = []
-    for (code, its), n in zip(coded, counts, strict=True):
+    for (code, its), n in zip(coded_pieces, counts, strict=True):
         mine = np.array([place[word] for word in its], dtype=np.int64)
         codes.append(np.repeat(mine, n) if code is None else mine[code])
     return pd.Categorical.from_codes(np.concatenate(codes), pd.Index(known, dtype=object))
@@ -372,7 +373,7 @@ def _merged(cells: dict[str, Column], begin: Ints) -> dict[str, Column]:
                 out[name][more] = np.where(np.isnan(old), column[begin[more] + step], old)
         step += 1
         more = more[count[more] > step]
-    return out | {"rules": pd.Categorical(joined_rules)}
+    return out | {"rules": pd.Categorical(joined_rules) if isinstance(cells["rules"], pd.Categorical) else joined_rules}
 
 
 def _both_lists(one: str, other: str) -> str:

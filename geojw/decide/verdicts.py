@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,26 +26,24 @@ VERDICTS = (
 
 def verdicts_of(findings: pd.DataFrame, batch: Batch) -> pd.DataFrame:
     """Give the table of verdicts of a batch: what `decide` says, with names, sizes and words."""
-    out = decide(findings, batch.ids)
+    out = _decided(findings, batch.ids)
     shapes, attributes = batch.shapes, batch.attributes
     area = np.where(shapes.dimension == AREA, shapes.size, np.nan)
-    named = "name" in attributes
-    out["name"] = texts(attributes["name"]) if named else ""
+    out["name"] = texts(attributes["name"]) if "name" in attributes else np.full(len(area), "", dtype=object)
     out["area_m2"] = np.round(area, 4)
     out["area_ha"], out["area_mu"] = np.round(area / AREA_UNITS["ha"], 8), np.round(area / AREA_UNITS["mu"], 7)
     out["length_m"] = np.round(np.where(shapes.dimension == LINE, shapes.size, np.nan), 3)
-    out["area_planar_m2"] = np.nan
     planar = batch.pack.zone.planar_crs
+    moved = np.full(len(area), np.nan)
     if planar is not None and len(shapes):
         moved = planar_area_m2(shapes.geometries, batch.analysis.crs, read_crs(planar, "zone.toml, planar_crs"))
-        out["area_planar_m2"] = np.round(np.where(shapes.dimension == AREA, moved, np.nan), 4)
-    claimed = (out["lifted"] != "").to_numpy(dtype=bool)
-    data = out["data"].to_numpy(dtype=object, copy=True)
+    out["area_planar_m2"] = np.round(np.where(shapes.dimension == AREA, moved, np.nan), 4)
+    claimed, data = out["lifted"] != "", out["data"].copy()
     data[claimed] = by_kind(lambda words: "claims_unchecked" + (f";{words}" if words else ""), data[claimed])
     out["data"] = data
     words = {word: say(f"verdict.{word}", batch.lang) for word in (*EFFECTS, "undetermined")}
-    out["verdict_text"] = out["verdict"].map(words)
-    return out[list(VERDICTS)]
+    out["verdict_text"] = by_kind(words.__getitem__, out["verdict"])
+    return pd.DataFrame({name: out[name] for name in VERDICTS})
 
 
 def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
@@ -64,6 +63,10 @@ def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
         One row a site in the order of `ids`: site_id, verdict, certainty, decided_by, hits, unknown, at_least, at_most,
         could_become, lifted, data.
     """
+    return pd.DataFrame(_decided(findings, ids))
+
+
+def _decided(findings: pd.DataFrame, ids: Texts) -> dict[str, np.ndarray[Any, Any]]:
     n = len(ids)
     site = np.asarray(pd.Index(ids).get_indexer(pd.Index(findings["site_id"])), dtype=np.int64)
     ranks = {word: rank for rank, word in enumerate(EFFECTS)}
@@ -78,21 +81,19 @@ def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
     carries = (hit & decided[site] & (rank == at_least[site])) | (unknown & (rank > at_least[site]))
     marginal = (findings["certainty"] == "marginal").to_numpy(dtype=bool)
     could = _could_become(_Ranked(site, rank, hit, unknown, outcome == "clear", marginal), at_least, at_most)
-    return pd.DataFrame(
-        {
-            "site_id": ids,
-            "verdict": np.where(decided, words[at_least], "undetermined"),
-            "certainty": np.where(decided, np.where(could != "", "marginal", "firm"), ""),
-            "decided_by": joined(site[carries], rule[carries], n),
-            "hits": joined(site[hit], rule[hit], n),
-            "unknown": joined(site[unknown], rule[unknown], n),
-            "at_least": words[at_least],
-            "at_most": words[at_most],
-            "could_become": could,
-            "lifted": joined(site[lifted], rule[lifted], n),
-            "data": _joined_words(site, findings["data"], n),
-        }
-    )
+    return {
+        "site_id": ids,
+        "verdict": np.where(decided, words[at_least], "undetermined"),
+        "certainty": np.where(decided, np.where(could != "", "marginal", "firm"), ""),
+        "decided_by": joined(site[carries], rule[carries], n),
+        "hits": joined(site[hit], rule[hit], n),
+        "unknown": joined(site[unknown], rule[unknown], n),
+        "at_least": words[at_least],
+        "at_most": words[at_most],
+        "could_become": could,
+        "lifted": joined(site[lifted], rule[lifted], n),
+        "data": _joined_words(site, findings["data"], n),
+    }
 
 
 @dataclass(frozen=True, eq=False)

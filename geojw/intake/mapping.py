@@ -91,7 +91,7 @@ def mapped(frame: gpd.GeoDataFrame, wanted: Iterable[str]) -> tuple[gpd.GeoDataF
         remarks += [_taken(column, key) for column in columns if column != key]
         fields = {"columns": ", ".join(columns), "key": key, "ids": ", ".join(map(str, frame.index[odd][:CONFLICTS]))}
         remarks += [Fault("column_conflict", key, {**fields, "count": int(odd.sum())})] if odd.any() else []
-    return frame.assign(**added), tuple(remarks)
+    return frame.assign(**added) if added else frame, tuple(remarks)
 
 
 def _taken(column: str, key: str) -> Fault:

@@ -440,7 +440,8 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
         for r in np.flatnonzero(bad.invalid & ~refused)
     )
     kept, rejected = _parted(frame, reasons)
-    columns = [name for name in kept.columns if name not in (*OWN, kept.geometry.name)]
+    left = {*OWN, kept.active_geometry_name}
+    columns = [name for name in kept.columns if name not in left]
     placed = gpd.GeoDataFrame(pd.DataFrame(kept)[columns], geometry=shapes[~refused], crs=analysis.crs)
     if len(sites.rejected) or len(rejected):
         rejected = pd.concat([sites.rejected, rejected], ignore_index=True)

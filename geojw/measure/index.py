@@ -330,7 +330,8 @@ def in_threads(work: Callable[[slice], None], cuts: Sequence[int], workers: int)
 
 def even_cuts(count: int, slices: int) -> list[int]:
     """Give where to cut so many things into slices of about one size, for `in_threads`."""
-    return [int(cut) for cut in np.linspace(0, count, min(slices, max(count, 1)) + 1, dtype=int)]
+    slices = min(slices, max(count, 1))
+    return [count * number // slices for number in range(slices + 1)]
 
 
 def default_workers() -> int:

@@ -29,6 +29,9 @@ from geojw.measure.index import (
 )
 from geojw.measure.pieces import Ints, chunked
 
+WORTH_PAIRS = 64
+"""For so many pairs of sites and pieces another thread pays."""
+
 SNAP_M = 1e-3
 EDGE_M = 1e-6
 CROSSING_M = 1e-5
@@ -155,8 +158,8 @@ def _edges_near(shape: shapely.Geometry, polygon: shapely.Geometry) -> Geometrie
 
 def _piece_cuts(piece: Ints, workers: int) -> list[int]:
     """Cut sorted pairs so that each piece belongs to one thread: see the crash of shared prepared geometries."""
-    starts = runs(piece)
-    return [int(cut) for cut in starts[np.arange(8 * workers + 1) * (len(starts) - 1) // (8 * workers)]]
+    starts, slices = runs(piece), min(8 * workers, 1 + len(piece) // WORTH_PAIRS)
+    return [int(cut) for cut in starts[np.arange(slices + 1) * (len(starts) - 1) // slices]]
 
 
 def _overlaps(shapes: Shapes, site: Ints, pieces: Geometries, piece: Ints) -> tuple[Floats, list[tuple[int, int, str]]]:
