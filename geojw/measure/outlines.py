@@ -76,16 +76,12 @@ def _assemble(shapes: Geometries, start: int, xy: Floats, ring_ends: Ints, rings
     ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(length)])
     points = np.repeat(ring_ends[order] - ends[:-1], length) + np.arange(ends[-1])
     begins = np.flatnonzero(outer[order])  # each outer ring begins a polygon
-    polygons = np.append(begins, len(order))
-    owned = owner[order][begins]
-    some = np.flatnonzero(np.diff(owned, prepend=-1))
-    geometries = np.append(some, len(begins))
-    made = np.asarray(
-        shapely.from_ragged_array(GeometryType.MULTIPOLYGON, xy[points], (ends, polygons, geometries)), dtype=object
-    )
-    single = np.diff(geometries) == 1
-    made[single] = shapely.get_geometry(made[single], 0)
-    shapes[start + owned[some]] = made
+    polygons = shapely.from_ragged_array(GeometryType.POLYGON, xy[points], (ends, np.append(begins, len(order))))
+    owned, single = owner[order][begins], shells[owner[order][begins]] == 1
+    shapes[start + owned[single]] = polygons[single]
+    if not single.all():
+        several, group = np.unique(owned[~single], return_inverse=True)
+        shapes[start + several] = shapely.multipolygons(polygons[~single], indices=group)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -288,7 +288,6 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
     with report.Output(options.out, zone.analysis, options.format, keep=options.resume) as output:
         for part in _screened(files, summary, output, progress):
             parts += [part] if summary.with_map else []
-        summary.remarks += offset_warnings(files, zone, zone.layers_read(), options.lang)
         page = None
         if summary.with_map:
             progress("drawing", summary.screened, summary.read)
@@ -328,8 +327,13 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
 
     def read() -> Sites | None:
         sites = next(batches, None)
-        return None if sites is None else place(sites, zone.analysis, zone.pack.site_columns)
+        if sites is None:
+            if summary.in_batches:  # layers are read; done while the last batches are measured and written
+                suspected.extend(offset_warnings(files, zone, zone.layers_read(), options.lang))
+            return None
+        return place(sites, zone.analysis, zone.pack.site_columns)
 
+    suspected: list[Fault] = []
     with _settled(), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         ahead, behind = reader.submit(read), writer.submit(lambda: None)
         while (placed := ahead.result()) is not None:
@@ -347,6 +351,9 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
             gc.collect()
             yield part
         behind.result()
+    if not summary.in_batches:
+        suspected = offset_warnings(files, zone, zone.layers_read(), options.lang)
+    summary.remarks += suspected
 
 
 @contextmanager
