@@ -13,6 +13,7 @@ import argparse
 import importlib
 import importlib.metadata
 import importlib.util
+import io
 import json
 import os
 import platform
@@ -277,6 +278,8 @@ class Plan:
         How often a short run is repeated; the median counts.
     beside
         Sites of the screening beside a script; 0 leaves it out.
+    growth
+        Further numbers of sites on the detailed forest; above `sites` only geojw is measured.
     """
 
     work: Path
@@ -286,6 +289,7 @@ class Plan:
     limit_s: float
     repeats: int
     beside: int = 0
+    growth: tuple[int, ...] = ()
 
     @property
     def inputs(self) -> list[tuple[str, str, int]]:
@@ -317,7 +321,7 @@ def make(plan: Plan) -> None:
     for name in LARGEST:
         if not (plan.work / f"pack_{name}").is_dir():
             write_pack(plan.work / f"pack_{name}", layers(name), analysis)
-    for count in sorted({plan.sites, plan.big_sites, *plan.screened, plan.beside} - {0}):
+    for count in sorted({plan.sites, plan.big_sites, *plan.screened, *plan.growth, plan.beside} - {0}):
         if not plan.sites_file(count).exists():
             ids = [f"S{number:06d}" for number in range(1, count + 1)]
             frame = gpd.GeoDataFrame({"site_id": ids, "name": ids}, geometry=sites(count))
@@ -365,7 +369,9 @@ def write_inputs(plan: Plan) -> None:
             gpd.GeoDataFrame({"feature_id": features.index}, geometry=features.geometry.array).to_parquet(path)
         if any(zone.repairs.values()):
             raise SystemExit(f"the made data are not valid: {zone.repairs}")
-    for count in {plan.sites, plan.big_sites}:
+    for count in {plan.sites, plan.big_sites, *plan.growth}:
+        if plan.sites_input(count).exists():
+            continue
         frame = place(geojw.read_sites(plan.sites_file(count)), zone.analysis).frame
         gpd.GeoDataFrame({"site_id": frame.index}, geometry=frame.geometry.array).to_parquet(plan.sites_input(count))
     sample = geojw.open_zone("gaoxin").sample_sites
@@ -541,12 +547,38 @@ def child_one_site(pack: str, rounds: int) -> dict[str, float]:
     return {"first_s": seconds[0], "median_s": median(seconds[1:]), "largest_s": max(seconds[1:])}
 
 
+def child_limit(site_file: str, feature_file: str) -> dict[str, float]:
+    """Count what any engine has to look at: coordinates, boxes that meet, edges whose boxes meet a site's."""
+    from geojw.measure.grid import candidates_in, edges_of, grid_of  # noqa: PLC0415 - what is measured is loaded late
+
+    site, feature = (
+        np.asarray(gpd.read_parquet(path).geometry.values, dtype=object) for path in (site_file, feature_file)
+    )
+    boxes, grid, found = shapely.bounds(site), grid_of(feature), np.empty(256, dtype=np.int32)
+    met = 0
+    for west, south, east, north in boxes[:: max(len(site) // 10_000, 1)]:
+        found, count = candidates_in(grid, west, south, east, north, found)
+        met += count
+    xy = shapely.get_coordinates(site)
+    started = time.perf_counter()
+    xy.sum(axis=0)
+    return {
+        "read_s": time.perf_counter() - started,
+        "site_edges": len(edges_of(site).px),
+        "layer_edges": len(grid.edges.px),
+        "boxes": len(shapely.STRtree(feature).query(site)[0]),
+        "edges_a_site": met / len(boxes[:: max(len(site) // 10_000, 1)]),
+        "mb": (xy.nbytes + shapely.get_coordinates(feature).nbytes) / 1e6,
+    }
+
+
 def child_make(plan: str) -> dict[str, float]:
     """Make the data, as a process of its own."""
     asked = json.loads(plan)
     started = time.perf_counter()
     sizes = tuple(asked["screened"])
-    make(Plan(Path(asked["work"]), asked["sites"], asked["big_sites"], sizes, 0.0, 0, asked["beside"]))
+    growth = tuple(asked["growth"])
+    make(Plan(Path(asked["work"]), asked["sites"], asked["big_sites"], sizes, 0.0, 0, asked["beside"], growth))
     return {"seconds": time.perf_counter() - started}
 
 
@@ -571,6 +603,7 @@ CHILDREN: dict[str, Callable[..., dict[str, float]]] = {
     "compare": child_compare,
     "one_site": lambda pack, rounds: child_one_site(pack, int(rounds)),
     "make": child_make,
+    "limit": child_limit,
 }
 
 # ------------------------------------------------------------------------------------------------- measuring
@@ -651,6 +684,12 @@ class Results:
     faults: list[str] = field(default_factory=list)
     engine_s: dict[str, dict[str, float]] = field(default_factory=dict)
     compiled: dict[str, float] = field(default_factory=dict)
+    growth: dict[str, dict[int, float]] = field(default_factory=dict)
+    limit: dict[str, float] = field(default_factory=dict)
+
+    def grew(self, way: str, count: int, seconds: float) -> None:
+        """Note how long a way took for so many sites."""
+        self.growth.setdefault(way, {})[count] = seconds
 
     def target(self, what: str, asked: str, got: str, *, met: bool | None) -> None:
         """Note what was to be reached and what was; None is not known."""
@@ -694,6 +733,23 @@ def compare_ways(plan: Plan, results: Results) -> None:
         results.engine_s[layer] = {way: engine_s(f) for way, f in figures.items() if f}
     note_speeds(results)
     note_compiled(plan, results)
+    for way, seconds in results.engine_s["forest"].items():
+        results.grew(way, plan.sites, seconds)
+    grow(plan, results)
+    results.limit = child("limit", plan.sites_input(plan.sites), plan.work / "forest.parquet").figures
+
+
+def grow(plan: Plan, results: Results) -> None:
+    """Measure the ways with other numbers of sites, to show how their time grows."""
+    pairs = plan.work / "pairs_growth.parquet"
+    for count in plan.growth:
+        for way in WAYS:
+            if left_out(way) or (count > plan.sites and way not in OURS):
+                continue
+            tell(f"forest, {count:,} sites: {way}")
+            used = child("way", way, plan.sites_input(count), plan.work / "forest.parquet", pairs, limit_s=plan.limit_s)
+            if used.code == 0:
+                results.grew(way, count, engine_s(used.figures))
 
 
 def note_compiled(plan: Plan, results: Results) -> None:
@@ -772,6 +828,7 @@ def one_way(
 def screen_all(plan: Plan, results: Results) -> None:
     """Measure the whole screening for growing numbers of sites."""
     peaks, walls = {}, {}
+    first_run(plan, results)
     for name, largest in LARGEST.items():
         for count in plan.screened:
             if name != "forest" and (name, count) != ("forest_big", sorted(plan.screened)[len(plan.screened) // 2]):
@@ -779,6 +836,8 @@ def screen_all(plan: Plan, results: Results) -> None:
             tell(f"geojw screen, {count:,} sites x 4 layers ({name})")
             used = screened(plan, plan.sites_file(count), str(plan.work / f"pack_{name}"))
             peaks[name, count], walls[name, count] = used.peak_mb, used.wall_s
+            if name == "forest":
+                results.grew(WHOLE, count, used.wall_s)
             results.screening.append(
                 {
                     "largest polygon": f"{largest:,}",
@@ -799,6 +858,20 @@ def screen_all(plan: Plan, results: Results) -> None:
         few, many = peaks["forest", min(counts)], peaks["forest", max(counts)]
         told = f"{few:,.0f} MB at {min(counts):,}, {many:,.0f} MB at {max(counts):,} sites"
         results.target("memory independent of the number of sites", "+ 10 % at most", told, met=many <= 1.1 * few)
+
+
+WHOLE = "geojw screen, the whole process"
+
+
+def first_run(plan: Plan, results: Results) -> None:
+    """Measure the first run on a machine, which makes compiled code and index; later ones find both."""
+    for name in ("GEOJW_CACHE", "NUMBA_CACHE_DIR"):
+        folder = plan.work / name.casefold()
+        shutil.rmtree(folder, ignore_errors=True)
+        os.environ[name] = str(folder)
+    count = min(plan.screened)
+    tell(f"geojw screen, {count:,} sites, the first run on a machine")
+    results.compiled["first"] = screened(plan, plan.sites_file(count), str(plan.work / "pack_forest")).wall_s
 
 
 def screen_beside_script(plan: Plan, results: Results) -> None:
@@ -881,6 +954,50 @@ def busy() -> str:
     )
 
 
+def chart(results: Results) -> str:
+    """Draw seconds against sites, both by powers of ten, as SVG."""
+    import matplotlib as mpl  # noqa: PLC0415 - only where it is drawn
+
+    mpl.use("svg")
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    with mpl.rc_context({"svg.hashsalt": "geojw", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure = Figure(figsize=(8.0, 5.0), layout="constrained")
+        axes = figure.add_subplot(xscale="log", yscale="log", xlabel="sites", ylabel="seconds")
+        for (way, seconds), mark in zip(results.growth.items(), "os^vDPXd*", strict=False):
+            counts = sorted(seconds)
+            line = "-" if way in OURS else ":" if way == WHOLE else "--"
+            axes.plot(counts, [seconds[count] for count in counts], line, marker=mark, markersize=5, label=way)
+        axes.grid(visible=True, which="major", alpha=0.4)
+        axes.legend(fontsize="small")
+        out = io.StringIO()
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": "scripts/bench.py"})
+    return out.getvalue()
+
+
+def growth_table(results: Results) -> str:
+    """Give seconds by way and number of sites."""
+    counts = sorted({count for seconds in results.growth.values() for count in seconds})
+    rows = [
+        {"way": way, **{f"{count:,}": f"{seconds[count]:.2f}" if count in seconds else "" for count in counts}}
+        for way, seconds in results.growth.items()
+    ]
+    return table(rows)
+
+
+def remains(plan: Plan, results: Results) -> str:
+    """Say what is between geojw and the limit."""
+    if not results.limit:
+        return ""
+    it, ours = results.limit, min(results.engine_s["forest"][way] for way in OURS)
+    return f"""
+- What any engine has to look at for {plan.sites:,} sites on *forest*: {it["mb"]:,.0f} MB of coordinates
+  ({it["site_edges"]:,.0f} edges of sites, {it["layer_edges"]:,.0f} of the layer), {it["boxes"]:,.0f} pairs of boxes
+  that meet, and {it["edges_a_site"] * plan.sites:,.0f} edges of the layer whose boxes meet a site's
+  ({it["edges_a_site"]:.1f} a site). Reading the sites' coordinates once takes {it["read_s"] * 1e3:.1f} ms; geojw's
+  engine takes {ours * 1e3:,.0f} ms, {ours / plan.sites * 1e6:.1f} microseconds a site."""
+
+
 def page(plan: Plan, results: Results, load: str, *, quick: bool) -> str:
     """Give the whole report as Markdown."""
     small = "A quick run (`--quick`): too small for the figures to be reached; see the full one.\n\n" if quick else ""
@@ -917,20 +1034,30 @@ cache, in {results.compiled.get("loaded", 0.0):.1f} s; the first run on a machin
 Each pair of site and feature is compared with geojw's; equal is a difference of at most {EQUAL:g} m², or {EQUAL:g} of
 the area where that is more. {faults}
 
+## Growth
+
+Seconds on *forest*, engines without preparation, for growing numbers of sites; {WHOLE}, is on four layers.
+
+{growth_table(results)}
+
+![Seconds against sites, both by powers of ten](performance.svg)
+
 ## What limits each way
 
 - `geopandas.overlay` and `sjoin` + `intersection` give GEOS the whole polygon for every pair: the cost grows with pairs
   times vertices of the largest polygons. SedonaDB and DuckDB do the same, on more threads.
 - PostGIS on pieces pays some 50 microseconds of overlay for each site that crosses an edge, whatever the piece's size.
-- geojw builds no shape: a site meets the edges in the cells below it (in *forest* 7 on average), and a site without any
-  costs one look into a cell. What remains is taking the sites apart, 2 microseconds each, and about 4 for its edges.
+- geojw builds no shape: a site meets the edges in the cells below it, and a site without any costs one look into a
+  cell. What remains is taking the sites apart and comparing the edges that are near.{remains(plan, results)}
 - The whole screening is limited by what is made for each site around its figures: projection, texts, tables, Parquet.
 
 ## The whole screening
 
 `geojw screen --format parquet --no-map` as a process: start, reading, four rules on four layers (share of forest, red
 line, listed and suspected plots, stations within 3 km), verdicts with margins and certainty, all tables and the shapes
-of the sites that are not clear, the checksums and the passport. Batches of {BATCH:,} sites.
+of the sites that are not clear, the checksums and the passport. Batches of {BATCH:,} sites. Index and compiled code
+come from their caches; the first run on a machine, which makes both, took {results.compiled.get("first", 0.0):.0f} s
+for {min(plan.screened):,} sites.
 
 {table(results.screening)}
 """
@@ -962,14 +1089,15 @@ def planned(asked: argparse.Namespace, work: Path) -> Plan:
     count = asked.sites or (2_000 if few else 100_000)
     sizes = asked.screened or ([count] if few else [10_000, 100_000, 1_000_000])
     big = min(asked.big_sites or (300 if few else 500), count)
-    return Plan(work, count, big, tuple(sizes), asked.limit, 1 if few else 3, 0 if few else 200_000)
+    growth = (500,) if few else (1_000, 10_000, 1_000_000)
+    return Plan(work, count, big, tuple(sizes), asked.limit, 1 if few else 3, 0 if few else 200_000, growth)
 
 
 def measure(plan: Plan, only: str | None) -> Results:
     """Make the data and measure."""
     tell("making the data")
     asked = {"work": str(plan.work), "sites": plan.sites, "big_sites": plan.big_sites, "screened": plan.screened}
-    asked["beside"] = plan.beside
+    asked |= {"beside": plan.beside, "growth": plan.growth}
     made = child("make", json.dumps(asked))
     if made.code != 0:
         raise SystemExit("the data could not be made")
@@ -999,6 +1127,7 @@ def main() -> int:
     print(text)
     if asked.write:
         sections.write(ROOT / "docs" / "performance.md", text)
+        (ROOT / "docs" / "performance.svg").write_text(chart(results), "utf-8")
     return 1 if results.faults else 0
 
 
