@@ -2,21 +2,23 @@
 """
 Benchmark of the maps: weight, time to ready, pan and zoom, beside stock folium on the same sites.
 
-    scripts/bench_maps.py [--sites 1000 10000 100000] [--write FILE]
+    scripts/bench --only maps [--sites 1000 10000 100000] [--write]
 
 Needs playwright and chromium. Stock folium gets its scripts from this checkout instead of a CDN, so only drawing is
-compared. Times are medians; a page that is not ready in time is said to be so.
+compared. Times are medians; a page that is not ready in time is said to be so. `--write` writes the section of
+docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import sys
 import tempfile
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,9 @@ from geojw.law.catalogue import Audience  # noqa: E402
 from geojw.maps.editions import Asked  # noqa: E402 - what is measured is this checkout
 from geojw.maps.publish import Told, draw_zone, screening_page  # noqa: E402
 from geojw.zone import open_zone, screen  # noqa: E402
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import sections  # noqa: E402 - beside this script
 
 DAY = date(2026, 11, 22)
 SEED = 20261127
@@ -166,11 +171,25 @@ def told(value: object) -> str:
     return f"{value:,.0f}" if isinstance(value, float) else str(value or "")
 
 
+def section(lines: list[str], load: float) -> str:
+    """Give the section of the page of performance."""
+    said = f"""## Maps in a browser
+
+`scripts/bench --only maps --write` measures and writes this section. {datetime.now(UTC).date().isoformat()}; headless
+Chromium without a graphics processor, {os.cpu_count()} cores; load average at the start {load:.1f}. *Public* and
+*department* are the embedded zone's pages; pages of sites are those of a screening, internal, with all findings up to
+5,000 sites and those that are not clear above. *Drawn* is the making of the page, *ready* from opening the file to a
+map that can be used, *pan* and *zoom* to the end of the redraw. Stock folium draws the same sites, its scripts taken
+from this checkout.
+"""
+    return "\n".join([said, *lines])
+
+
 def main() -> int:
     """Measure all of it and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sites", type=int, nargs="*", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--write", type=Path)
+    parser.add_argument("--write", action="store_true", help="write the section of docs/performance.md")
     options = parser.parse_args()
     cases: list[tuple[str, Any, bool]] = [
         ("public", lambda: zone_page("public"), True),
@@ -181,6 +200,7 @@ def main() -> int:
             (f"{count:,} sites", lambda n=count: our_page(n), True),
             (f"{count:,} sites, stock folium", lambda n=count: stock_page(n), False),
         ]
+    load = os.getloadavg()[0]
     lines = ["| page | MB | drawn s | ready ms | pan ms | zoom ms |", "|---|---|---|---|---|---|"]
     with sync_playwright() as running:
         browser = running.chromium.launch(
@@ -197,7 +217,7 @@ def main() -> int:
             print(lines[-1], flush=True)
         browser.close()
     if options.write:
-        options.write.write_text("\n".join(lines) + "\n", "utf-8")
+        sections.write(ROOT / "docs" / "performance.md", section(lines, load))
     return 0
 
 
