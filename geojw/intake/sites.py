@@ -29,7 +29,7 @@ from geojw.intake.safety import Limits
 from geojw.intake.text_tables import find_column
 from geojw.law.access_list import text_of, texts
 from geojw.measure.geodesy import AnalysisCRS, Floats, Geometries, densify
-from geojw.measure.index import AREA, LINE
+from geojw.measure.index import AREA, LINE, Bools
 from geojw.measure.pieces import Ints
 from geojw.measure.repair import in_analysis
 
@@ -176,11 +176,60 @@ class SiteFile:
         ids = _ids(table, column, path.stem)
         return cls(path, delivered, stated, place, column, name, ids, limits.vertices, remarks)
 
-    def read(self, rows: Ints) -> gpd.GeoDataFrame:
-        """Give some rows as they are, with their ids, source, row, and the reason why they are useless."""
+    def cut(self, rows: Ints) -> Rows:
+        """Take some rows as they were delivered."""
         table = self.delivered.table
         whole = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all())
         part = table.slice(int(rows[0]), len(rows)) if whole else self.delivered.take(rows)
+        ids = self.ids.take(pa.array(rows, pa.int64()))
+        return Rows(self.path.name, self.place, self.name_column, self.most_vertices, part, ids, rows)
+
+    def read(self, rows: Ints) -> gpd.GeoDataFrame:
+        """Give some rows as `Rows.read` does."""
+        frame = self.cut(rows).read()
+        self.delivered.forget()
+        return frame
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """
+    Some rows of a file as delivered, to be read where they are needed; they travel as few bytes.
+
+    Parameters
+    ----------
+    source
+        The file's name.
+    place, name_column, most_vertices
+        As in `SiteFile`.
+    table, ids
+        The rows, and the id of each.
+    number
+        Which rows of the file they are, from 0.
+    """
+
+    source: str
+    place: Georeference
+    name_column: str | None
+    most_vertices: int
+    table: pa.Table
+    ids: pa.LargeStringArray
+    number: Ints
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what is pickled: Arrow would pickle the whole file of which these are some rows."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.table.schema) as stream:
+            stream.write_table(self.table)
+        return {**vars(self), "table": sink.getvalue().to_pybytes()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take in what was pickled."""
+        vars(self).update(state, table=pa.ipc.open_stream(state["table"]).read_all())
+
+    def read(self) -> gpd.GeoDataFrame:
+        """Give them as they are, with their ids, source, row, and the reason why they are useless."""
+        part = self.table
         wkb = part[GEOMETRY].to_numpy(zero_copy_only=False)
         with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found and refused
             shapes = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)
@@ -190,15 +239,41 @@ class SiteFile:
         except CRSError as error:
             raise SitesError(error.faults) from None
         attributes = part.drop_columns([GEOMETRY, REASON, X, Y]).to_pandas()
-        index = pd.Index(_texts(self.ids.take(pa.array(rows, pa.int64()))), name="site_id", dtype=object)
-        frame = gpd.GeoDataFrame(attributes.set_axis(index, axis=0), geometry=shapes, crs=self.crs)
+        index = pd.Index(_texts(self.ids), name="site_id", dtype=object)
+        frame = gpd.GeoDataFrame(attributes.set_axis(index, axis=0), geometry=shapes, crs=self.place.crs)
         if self.name_column is not None and self.name_column != "name":
             frame["name"] = frame[self.name_column]
-        frame["_source"], frame["_row"], frame["_reason"] = self.path.name, rows + 1, reasons
+        frame["_source"], frame["_row"], frame["_reason"] = self.source, self.number + 1, reasons
         if self.place.move is not None:
             frame[ADDED_ACCURACY] = added
-        self.delivered.forget()
         return frame
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """
+    A batch as delivered.
+
+    Parameters
+    ----------
+    parts
+        The rows of each file that has some.
+    twice
+        For each row whether its id is repeated.
+    crs
+        Of the first file: the others are brought into it.
+    """
+
+    parts: tuple[Rows, ...]
+    twice: Bools
+    crs: CRS
+
+    def read(self) -> Sites:
+        """Read it."""
+        parts = [_redelivered(part.read(), self.crs) for part in self.parts]
+        frame = pd.concat(parts) if len(parts) > 1 else parts[0]
+        kept, rejected = _parted(frame, np.where(self.twice, "site_id_twice", "").astype(object))
+        return Sites(kept.sort_index(), rejected)
 
 
 def stated_crs(delivered: Delivered, xy: Floats, where: str) -> Stated | None:
@@ -318,21 +393,27 @@ class SiteFiles:
 
     def batches(self, size: int, done: Collection[int] = ()) -> Iterator[Sites]:
         """Read at most `size` rows at a time, but for batches that are done; the ids of each sort before the next's."""
+        for cut in self.cuts(size, done):
+            yield cut.read()
+            self.forget()
+
+    def cuts(self, size: int, done: Collection[int] = ()) -> Iterator[Cut]:
+        """Take the same batches as delivered, to be read elsewhere."""
         for number, start in enumerate(range(0, max(len(self), 1), size)):
             if number in done:
                 continue
             rows = np.sort(self._order[start : start + size])
-            frame = self._read(rows)
-            kept, rejected = _parted(frame, np.where(self._twice[rows], "site_id_twice", "").astype(object))
-            yield Sites(kept.sort_index(), rejected)
+            parts = []
+            for file, first in zip(self.files, self._starts, strict=False):
+                own = rows[(rows >= first) & (rows < first + len(file.ids))] - first
+                if len(own) or len(self) == 0:
+                    parts.append(file.cut(own))
+            yield Cut(tuple(parts), self._twice[rows], self.files[0].crs)
 
-    def _read(self, rows: Ints) -> gpd.GeoDataFrame:
-        parts = []
-        for file, first in zip(self.files, self._starts, strict=False):
-            own = rows[(rows >= first) & (rows < first + len(file.ids))] - first
-            if len(own) or len(self) == 0:
-                parts.append(_redelivered(file.read(own), self.files[0].crs))
-        return pd.concat(parts) if len(parts) > 1 else parts[0]
+    def forget(self) -> None:
+        """Let go of the memory of rows that were read."""
+        for file in self.files:
+            file.delivered.forget()
 
 
 def _redelivered(part: gpd.GeoDataFrame, crs: CRS) -> gpd.GeoDataFrame:

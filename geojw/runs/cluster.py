@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from geojw.decide import screening
 from geojw.errors import ClusterError, Fault
-from geojw.intake.sites import SiteFiles, Sites, place
+from geojw.intake.sites import Cut, SiteFiles, place
 from geojw.law.pack import load_pack
 from geojw.runs import report
 from geojw.runs.inspection import offset_warnings
@@ -66,7 +66,7 @@ class Job:
     large: bool
 
 
-def screen_part(job: Job, number: int, sites: Sites) -> dict[str, Any]:
+def screen_part(job: Job, number: int, cut: Cut) -> dict[str, Any]:
     """
     Screen one batch and write its part of every table: all of it or nothing.
 
@@ -79,8 +79,8 @@ def screen_part(job: Job, number: int, sites: Sites) -> dict[str, Any]:
         The run.
     number
         Of the batch.
-    sites
-        As read, not yet placed.
+    cut
+        As delivered: reading is work for the nodes too.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def screen_part(job: Job, number: int, sites: Sites) -> dict[str, Any]:
     zone = zone_of(job)
     if differs := _differing(job, zone):
         return {"faults": [told(fault) for fault in differs]}
-    placed = place(sites, zone.analysis, zone.pack.site_columns)
+    placed = place(cut.read(), zone.analysis, zone.pack.site_columns)
     part = screening.screen(
         placed.frame, zone, on=job.options.day, lang=job.options.lang, workers=job.options.workers or 1,
         batch=job.options.batch, many=job.many, rejected=placed.rejected,
@@ -235,15 +235,16 @@ def _answers(
     from distributed import KilledWorker, as_completed  # noqa: PLC0415 - an extra
 
     numbers: dict[Future[Any], int] = {}
-    batches = iter(files.batches(job.options.batch, frozenset(rows)))
+    batches = iter(files.cuts(job.options.batch, frozenset(rows)))
     left = (number for number in range(max(-(-len(files) // job.options.batch), 1)) if number not in frozenset(rows))
     waiting = as_completed()
 
     def submit() -> None:
-        sites = next(batches, None)
-        if sites is not None:
+        cut = next(batches, None)
+        if cut is not None:
+            files.forget()
             number = next(left)
-            future = client.submit(screen_part, job, number, sites, pure=False, key=f"screen-{uuid4().hex}")
+            future = client.submit(screen_part, job, number, cut, pure=False, key=f"screen-{uuid4().hex}")
             numbers[future] = number
             waiting.add(future)
 
