@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from geojw.decide.targets import Evaluation
     from geojw.decide.targets import evaluate as evaluate_targets
     from geojw.errors import CRSError, GeojwError, LayerError, OutputError, PackError, SitesError
-    from geojw.intake.sites import Sites, read_sites
+    from geojw.intake.site_files import read_sites
+    from geojw.intake.sites import Sites
     from geojw.zone import Zone, open_zone, screen
 
 __all__ = [
@@ -43,7 +44,7 @@ __all__ = [
 
 _HOMES = {
     "CRSError": "errors", "GeojwError": "errors", "LayerError": "errors", "OutputError": "errors",
-    "PackError": "errors", "SitesError": "errors", "Sites": "intake.sites", "read_sites": "intake.sites",
+    "PackError": "errors", "SitesError": "errors", "Sites": "intake.sites", "read_sites": "intake.site_files",
     "Screening": "decide.screening", "Evaluation": "decide.targets", "evaluate_targets": "decide.targets",
     "Zone": "zone", "open_zone": "zone", "screen": "zone",
 }  # fmt: skip

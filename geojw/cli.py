@@ -219,7 +219,7 @@ def _screen(
 
 def _files(sites: tuple[Path, ...], place: Any, **said: Any) -> Any:  # noqa: ANN401 - zone.Zone, intake.SiteFiles
     """Open files of sites, their columns and coordinates taken as the zone has them, if there is one."""
-    from geojw.intake.sites import SiteFiles  # noqa: PLC0415
+    from geojw.intake.site_files import SiteFiles  # noqa: PLC0415
     from geojw.runs.inspection import extent_of  # noqa: PLC0415 - a cold start loads what it needs
 
     own = {} if place is None else {"columns": place.pack.zone.columns, "extent": extent_of(place)}
@@ -400,7 +400,7 @@ def compare(
     *, quiet: bool, no_map: bool,
 ) -> int:  # fmt: skip
     """比较两个资料包或一个图层的两个版本 / compare two zone packs, or two versions of a layer."""
-    from geojw.intake.sites import read_sites  # noqa: PLC0415
+    from geojw.intake.site_files import read_sites  # noqa: PLC0415
     from geojw.runs import target_tables  # noqa: PLC0415
     from geojw.runs.comparison import versions_of  # noqa: PLC0415 - a cold start loads what it needs
     from geojw.runs.comparison_run import run_comparison  # noqa: PLC0415

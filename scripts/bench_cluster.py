@@ -20,7 +20,7 @@ import shapely
 from distributed import LocalCluster
 
 import geojw
-from geojw.intake.sites import SiteFiles
+from geojw.intake.site_files import SiteFiles
 from geojw.runs import cluster
 from geojw.runs.run import Options
 

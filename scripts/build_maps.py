@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from geojw.intake.sites import SiteFiles  # noqa: E402 - the checkout that holds this script is what is built
+from geojw.intake.site_files import SiteFiles  # noqa: E402 - the checkout that holds this script is what is built
 from geojw.maps.editions import Asked  # noqa: E402
 from geojw.maps.publish import publish  # noqa: E402
 from geojw.texts import say  # noqa: E402

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 import geojw
 from geojw.cli import main
 from geojw.errors import ClusterError
-from geojw.intake.sites import SiteFiles
+from geojw.intake.site_files import SiteFiles
 from geojw.runs import cluster
 from geojw.runs.report import COLUMNS
 from geojw.runs.run import Options, Summary

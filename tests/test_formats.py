@@ -21,7 +21,8 @@ from samples import asked as asked_of
 import geojw
 from geojw.intake import encoding, mapping
 from geojw.intake.safety import Limits
-from geojw.intake.sites import SiteFiles, place, read_sites
+from geojw.intake.site_files import SiteFiles, read_sites
+from geojw.intake.sites import place
 from geojw.measure.geodesy import AnalysisCRS, ellipsoidal_area_m2
 
 ANALYSIS = AnalysisCRS(106.33, 29.52)

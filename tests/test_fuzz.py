@@ -17,7 +17,8 @@ from samples import asked as asked_of
 import geojw
 from geojw.intake.quarantine import Reader
 from geojw.intake.safety import Limits
-from geojw.intake.sites import SiteFiles, place
+from geojw.intake.site_files import SiteFiles
+from geojw.intake.sites import place
 from geojw.measure.geodesy import AnalysisCRS
 
 ANALYSIS = AnalysisCRS(106.33, 29.52)

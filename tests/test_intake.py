@@ -18,7 +18,7 @@ from samples import BOXES, IDS, SAMPLES
 
 import geojw
 from geojw.cli import main
-from geojw.intake.sites import read_sites
+from geojw.intake.site_files import read_sites
 from geojw.intake.transformations import shifted
 from geojw.measure.geodesy import AnalysisCRS, ellipsoidal_area_m2
 from geojw.runs.inspection import inspect

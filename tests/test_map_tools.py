@@ -26,7 +26,7 @@ from test_publish import light, rewritten
 
 from geojw.cli import main
 from geojw.errors import OutputError
-from geojw.intake.sites import SiteFiles
+from geojw.intake.site_files import SiteFiles
 from geojw.maps import mapdata, mapsites
 from geojw.maps import page as maps
 from geojw.maps.editions import Asked

@@ -21,7 +21,7 @@ from geojw.errors import OutputError
 from geojw.figures import figure as figures
 from geojw.figures import mapface, plates
 from geojw.figures.plates import Print
-from geojw.intake.sites import SiteFiles
+from geojw.intake.site_files import SiteFiles
 from geojw.law.catalogue import Audience
 from geojw.maps.publish import Asked, Edition
 from geojw.texts import LANGS

@@ -21,7 +21,7 @@ from test_maps import data_of, shape_of, site_shapes
 
 from geojw.cli import main
 from geojw.errors import OutputError
-from geojw.intake.sites import SiteFiles
+from geojw.intake.site_files import SiteFiles
 from geojw.maps.editions import AUDIENCES, GRADES, Asked, Edition
 from geojw.maps.generalise import Grade, generalise, precision_m
 from geojw.maps.publish import draw_zone, publish

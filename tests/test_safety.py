@@ -18,7 +18,7 @@ import geojw
 from geojw.intake import quarantine, safety
 from geojw.intake.quarantine import Reader
 from geojw.intake.safety import Limits
-from geojw.intake.sites import read_sites
+from geojw.intake.site_files import read_sites
 
 
 def keys_of(path: str | Path, **asked: Any) -> list[str]:

@@ -15,7 +15,8 @@ import shapely
 
 import geojw
 from geojw.decide.screening import screen
-from geojw.intake.sites import SiteFiles, place, read_sites
+from geojw.intake.site_files import SiteFiles, read_sites
+from geojw.intake.sites import place
 from geojw.measure.geodesy import AnalysisCRS
 
 CENTRE = (106.33, 29.52)

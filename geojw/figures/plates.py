@@ -15,7 +15,7 @@ from geojw.errors import Fault, OutputError
 from geojw.figures.cartography import Box
 from geojw.figures.figure import Drawing, Format, draw, paper_of
 from geojw.figures.sheet import Content
-from geojw.intake.sites import SiteFiles
+from geojw.intake.site_files import SiteFiles
 from geojw.maps.editions import Asked, Edition
 from geojw.maps.mapdata import VERDICTS, Bools, MapLayer
 from geojw.maps.publish import notices, page_texts

@@ -15,7 +15,8 @@ import shapely
 from geojw.decide import screening
 from geojw.decide.batch import LayerData
 from geojw.errors import Fault, LayerError, OutputError
-from geojw.intake.sites import SiteFiles, place
+from geojw.intake.site_files import SiteFiles
+from geojw.intake.sites import place
 from geojw.law.access_list import EFFECTS, FALSE, TRUE, Rule, match_features
 from geojw.law.catalogue import UNLIMITED, Audience, Layer
 from geojw.law.pack import Pack

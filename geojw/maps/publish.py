@@ -15,7 +15,7 @@ import shapely
 
 from geojw.decide.screening import Screening
 from geojw.errors import Fault, LayerError, OutputError
-from geojw.intake.sites import SiteFiles
+from geojw.intake.site_files import SiteFiles
 from geojw.maps.editions import GRADES, Asked, Edition, Published, placed_sites
 from geojw.maps.page import Drawn, Face, draw_screening
 from geojw.texts import say, texts_of

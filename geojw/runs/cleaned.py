@@ -18,7 +18,8 @@ from geojw.decide.screening import BATCH
 from geojw.errors import Fault, OutputError
 from geojw.intake.mapping import sources
 from geojw.intake.safety import short
-from geojw.intake.sites import OWN, SiteFiles, place
+from geojw.intake.site_files import SiteFiles
+from geojw.intake.sites import OWN, place
 from geojw.law.access_list import text_of
 from geojw.measure.index import Bools
 from geojw.measure.repair import in_analysis, repaired

@@ -13,7 +13,8 @@ from uuid import uuid4
 
 from geojw.decide import screening
 from geojw.errors import ClusterError, Fault
-from geojw.intake.sites import Cut, SiteFiles, place
+from geojw.intake.site_files import Cut, SiteFiles
+from geojw.intake.sites import place
 from geojw.law.pack import load_pack
 from geojw.runs import report
 from geojw.runs.inspection import offset_warnings

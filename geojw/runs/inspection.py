@@ -23,7 +23,8 @@ from geojw.intake.boundary_points import Plots
 from geojw.intake.coordinates import Extent
 from geojw.intake.delivery import GEOMETRY, REASON, X, Y
 from geojw.intake.mapping import sources
-from geojw.intake.sites import SiteFile, SiteFiles, place
+from geojw.intake.site_files import SiteFile, SiteFiles
+from geojw.intake.sites import place
 from geojw.intake.suspicion import Reference, suspect
 from geojw.law.quantity_rows import AREA_UNITS
 from geojw.measure.geodesy import Geometries

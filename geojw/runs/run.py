@@ -19,7 +19,8 @@ from geojw.decide.screening import Screening
 from geojw.decide.slivers import SLIVER_SHARE
 from geojw.decide.verdicts import VERDICTS
 from geojw.errors import Fault, LayerError, OutputError
-from geojw.intake.sites import SiteFiles, Sites, place
+from geojw.intake.site_files import SiteFiles
+from geojw.intake.sites import Sites, place
 from geojw.law import notices
 from geojw.law.access_list import EFFECTS
 from geojw.law.catalogue import Audience
