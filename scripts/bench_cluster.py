@@ -102,9 +102,9 @@ def section(sites: int, zone: str, pairs: list[dict[int, float]]) -> str:
 
 `scripts/bench --only cluster --zone FOLDER --write` measures and writes this section. {datetime.now(UTC).date()};
 {os.cpu_count()} cores. `geojw screen --engine dask` of {sites:,} sites on the zone *{zone}*, client and scheduler on
-the same cores, pairs: {len(pairs)}. One worker of one thread {one:.1f} s, two {two:.1f} s, {ratio:.2f} x (asked
-{ASKED} x:
-{word}). The tables are the same to the byte. The client hands out the sites while the workers measure, so that one
+the same cores, pairs: {len(pairs)}. One worker of one thread {one:.1f} s, two {two:.1f} s: {ratio:.2f} x (asked
+{ASKED} x, {word}).
+The tables are the same to the byte. The client hands out the sites while the workers measure, so that one
 worker has some of the second core's help already.
 """
 

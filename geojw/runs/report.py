@@ -97,11 +97,9 @@ class Tables:
         self._write_shapes("sites", verdicts, shown)
         rows = screening.coded_overlaps
         rows = rows[rows["overlap_share"].notna()]
-        if only_not_clear:
-            rows = rows[ids.get_indexer(pd.Index(rows["site_id"])) >= 0]
-        rows = rows.reset_index(drop=True)
-        shapes = overlap_shapes(rows, screening.sites, layers, many=screening.many)
         site = ids.get_indexer(pd.Index(rows["site_id"]))
+        rows, site = rows[site >= 0].reset_index(drop=True), site[site >= 0]
+        shapes = overlap_shapes(rows, screening.sites, layers, many=screening.many)
         whole = np.fromiter(map(is_, shapes, sites[site]), dtype=bool, count=len(shapes))
         shapes[whole] = shown[site[whole]]  # a site that lies inside is brought to degrees but once
         shapes[~whole] = self.analysis.to_geographic(shapes[~whole])

@@ -360,12 +360,14 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
 @contextmanager
 def _settled() -> Iterator[None]:
     """Switch off the collector of garbage, which would look through all geometries again and again (`gc.collect`)."""
+    was_on = gc.isenabled()
     gc.freeze()  # what is loaded now stays
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_on:
+            gc.enable()
         gc.unfreeze()
 
 
