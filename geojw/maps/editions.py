@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -24,6 +24,7 @@ from geojw.maps.disclosure import disclosed
 from geojw.maps.generalise import Generalised, Grade, generalise
 from geojw.maps.mapdata import Coverage, MapLayer, MapRule
 from geojw.maps.mapsites import FINDING, SITE
+from geojw.measure.geodesy import Geometries
 from geojw.texts import say
 from geojw.zone import Zone
 
@@ -136,21 +137,15 @@ class Edition:
 
     def layers(self) -> list[Published]:
         """Give every layer of the catalogue that this audience may see; what cannot be read is in `failed`."""
-        names = [name for name, row in self.pack.layers.items() if row.kind == "vector" and self.may_see(name)]
-        return [found for name in names if (found := self._layer(name)) is not None]
-
-    def _layer(self, name: str) -> Published | None:
-        row = self.pack.layers[name]
-        try:
-            data = self.zone.layer(name)
-        except LayerError as error:
-            self.failed[name] = error
-            return None
-        made = generalise(data.index.geometries, self.zone.analysis, GRADES[self.asked.audience])
-        return Published(name, row, self._frame(row, data, made), made.precision_m, data)
+        grade = GRADES[self.asked.audience]
+        names = filter(self.may_see, self.pack.layers)
+        return self._published(names, lambda shapes: generalise(shapes, self.zone.analysis, grade))
 
     def as_read(self, names: Iterable[str]) -> list[Published]:
         """Give layers ungeneralised, without the measuring that takes time; what failed is in `failed`."""
+        return self._published(names, lambda shapes: Generalised(self.zone.analysis.to_geographic(shapes), None))
+
+    def _published(self, names: Iterable[str], make: Callable[[Geometries], Generalised]) -> list[Published]:
         out = []
         for name in dict.fromkeys(names):
             row = self.pack.layers[name]
@@ -161,8 +156,8 @@ class Edition:
             except LayerError as error:
                 self.failed[name] = error
                 continue
-            made = Generalised(self.zone.analysis.to_geographic(data.index.geometries), None)
-            out.append(Published(name, row, self._frame(row, data, made), None, data))
+            made = make(data.index.geometries)
+            out.append(Published(name, row, self._frame(row, data, made), made.precision_m, data))
         return out
 
     def _frame(self, row: Layer, data: LayerData, made: Generalised) -> gpd.GeoDataFrame:
