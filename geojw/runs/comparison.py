@@ -292,9 +292,7 @@ def _targets(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pairs(before: pd.DataFrame, after: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    plain = (frame.astype(dict.fromkeys(frame.select_dtypes("category"), object)) for frame in (before, after))
-    old, new = plain
-    return old.merge(new, on=keys, how="outer", suffixes=("_old", "_new")).sort_values(keys, ignore_index=True)
+    return before.merge(after, on=keys, how="outer", suffixes=("_old", "_new")).sort_values(keys, ignore_index=True)
 
 
 def _findings(before: Screening, after: Screening) -> pd.DataFrame:
