@@ -18,7 +18,7 @@ import shapely
 from click.testing import CliRunner
 
 from geojw.cli import main
-from geojw.measure import cache, index, nearness, overlay, unions
+from geojw.measure import accuracy, cache, index, overlay, unions
 from geojw.measure.cache import remembered
 from geojw.measure.index import LayerIndex, Shapes
 
@@ -256,7 +256,7 @@ def measured(index_: LayerIndex) -> list[object]:
     pairs = overlay.overlap_pairs(shapes, index_)
     union = unions.union_overlap(shapes, pairs, some)
     moved = [
-        nearness.moved_overlap(
+        accuracy.moved_overlap(
             shapes, union, some, np.full(len(index_), 3.0), np.full(len(shapes), 1.0), 1.0, grown=how
         )
         for how in (True, False)
@@ -282,7 +282,7 @@ def test_results_are_the_same_without_cold_and_warm(folder: Path, monkeypatch: p
     for module, name in (
         (index, "subdivide"),
         (unions, "_components"),
-        (nearness, "_moved_whole"),
+        (accuracy, "_moved_whole"),
         (shapely, "union_all"),
     ):
         monkeypatch.setattr(module, name, None)  # nothing is made again
@@ -291,7 +291,7 @@ def test_results_are_the_same_without_cold_and_warm(folder: Path, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("module", "constant"),
-    [(index, "MAX_VERTICES"), (nearness, "ARC_SEGMENTS"), (nearness, "PIECES_A_TILE")],
+    [(index, "MAX_VERTICES"), (accuracy, "ARC_SEGMENTS"), (accuracy, "PIECES_A_TILE")],
 )
 @pytest.mark.usefixtures("folder")
 def test_another_constant_takes_no_old_entry(module: Any, constant: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +316,7 @@ def test_another_feature_takes_no_old_entry(folder: Path) -> None:
 def test_another_selection_or_accuracy_takes_no_old_entry(what: str) -> None:
     def grown(kept: object, theirs: float, own: float) -> list[bytes]:
         index_ = layer()
-        grid = nearness._moved_grid(index_.select(kept), np.full(len(index_), theirs), own, grown=True, workers=1)
+        grid = accuracy._moved_grid(index_.select(kept), np.full(len(index_), theirs), own, grown=True, workers=1)
         return [grid.edges.px.tobytes(), shapely.to_wkb(index_.select(kept).union)]
 
     one = np.arange(30) % 3 > 0

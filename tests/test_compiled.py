@@ -23,9 +23,10 @@ import geojw
 from geojw.decide import screening
 from geojw.intake.sites import place
 from geojw.measure import exact
+from geojw.measure.accuracy import moved_overlap
 from geojw.measure.geodesy import AnalysisCRS
 from geojw.measure.index import LayerIndex, Shapes
-from geojw.measure.nearness import moved_overlap, nearest
+from geojw.measure.nearness import nearest
 from geojw.measure.overlay import overlap_pairs, shared_shapes
 from geojw.measure.shares import shared
 from geojw.measure.unions import components, union_overlap

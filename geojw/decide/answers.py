@@ -14,7 +14,7 @@ from geojw.decide.batch import Batch, Kept, LayerData
 from geojw.decide.slivers import SLIVER_SHARE, Slivers
 from geojw.law.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_features
 from geojw.law.catalogue import Layer
-from geojw.measure import nearness, overlay, unions
+from geojw.measure import accuracy, nearness, overlay, unions
 from geojw.measure.geodesy import Floats, Geometries
 from geojw.measure.index import POINT, Bools, Selection, Shapes
 from geojw.measure.overlay import Pairs
@@ -209,18 +209,26 @@ class OnLayer:
         A find rests on what is surely there and could only be lost by shrinking it; its absence rests on all that
         may be there and could only be lost by growing it.
         """
-        firm = np.zeros(len(self.shapes), dtype=bool)
+        firm, shapes, own = np.zeros(len(self.shapes), dtype=bool), self.shapes, self.batch.accuracy_m
+        theirs = np.where(self.data.unplaced, 0.0, self.data.accuracy_m)  # without a shape there is no edge
+
+        def survives(figure: Floats) -> Bools:
+            return np.asarray(test.holds(self.slivers.tested(figure, test)) == (verdict == TRUE), dtype=bool)
+
         for side, (part, selection), grown in ((found, low, False), (~found, high, True)):
-            rows = np.flatnonzero(side & (verdict != UNKNOWN) & ~np.isnan(self.batch.accuracy_m))
-            accuracy = np.where(self.data.unplaced, 0.0, self.data.accuracy_m)  # without a shape there is no edge
-            if not rows.size or np.isnan(accuracy[selection.kept]).any():
+            rows = np.flatnonzero(side & (verdict != UNKNOWN) & ~np.isnan(own))
+            if not rows.size or np.isnan(theirs[selection.kept]).any():
                 continue
-            moved = part.copy()
-            moved[rows] = nearness.moved_overlap(
-                self.shapes.take(rows), part[rows], selection, accuracy, self.batch.accuracy_m[rows],
-                self.batch.pack.zone.site_accuracy_m, grown=grown, workers=self.batch.workers,
+            moved, workers = part.copy(), self.batch.workers
+            most = accuracy.most_changed(shapes.take(rows), selection, theirs, own[rows], grown=grown, workers=workers)
+            moved[rows] = np.clip(part[rows] + (most if grown else -most), 0.0, shapes.size[rows])
+            firm[rows] = survives(moved)[rows]  # even if all of it changed
+            rows = rows[~firm[rows]]
+            moved[rows] = accuracy.moved_overlap(
+                shapes.take(rows), part[rows], selection, theirs, own[rows], self.batch.pack.zone.site_accuracy_m,
+                grown=grown, workers=workers,
             )  # fmt: skip
-            firm[rows] = (test.holds(self.slivers.tested(moved, test)) == (verdict == TRUE))[rows]
+            firm[rows] = survives(moved)[rows]
         return firm
 
     def _overlap_margin(

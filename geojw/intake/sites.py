@@ -15,7 +15,7 @@ from geojw.decide.screening import REJECTED
 from geojw.errors import Fault, SitesError
 from geojw.intake.mapping import mapped
 from geojw.law.access_list import text_of
-from geojw.measure.geodesy import AnalysisCRS, Geometries
+from geojw.measure.geodesy import WORLD, AnalysisCRS, Geometries
 from geojw.measure.index import AREA, LINE
 from geojw.measure.repair import in_analysis
 
@@ -42,11 +42,15 @@ class Sites:
         Columns source, row, site_id, reason: the reason is a `Fault`.
     remarks
         What was decided or changed for sites that were kept.
+    degrees
+        After `place`, the sites as they were delivered, where that was in longitude and latitude of CGCS2000 and
+        nothing had to be repaired, in the order of the frame; else None.
     """
 
     frame: gpd.GeoDataFrame
     rejected: pd.DataFrame
     remarks: tuple[Fault, ...] = ()
+    degrees: Geometries | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -129,7 +133,11 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
     if len(sites.rejected) or len(rejected):
         rejected = pd.concat([sites.rejected, rejected], ignore_index=True)
         rejected = rejected.sort_values(["source", "row"], ignore_index=True)
-    return Sites(placed, rejected, (*sites.remarks, *renamed, *remarks))
+    degrees = None
+    if frame.crs.equals(WORLD, ignore_axis_order=True):
+        degrees = bad.raw[~refused]
+        degrees[~bad.whole[~refused]] = None
+    return Sites(placed, rejected, (*sites.remarks, *renamed, *remarks), degrees)
 
 
 def _refusals(raw: Geometries, shapes: Geometries) -> list[str]:

@@ -226,7 +226,7 @@ class Selection:
     layer: LayerIndex
     kept: Bools
     moved: dict[tuple[bool, float], Grid] = field(default_factory=dict)
-    """The union grown (True) or shrunk by its own accuracy and a site's, in m, for compiled code (`nearness`)."""
+    """The union grown (True) or shrunk by its own accuracy and a site's, in m, for compiled code (`accuracy`)."""
 
     @cached_property
     def _cut(self) -> tuple[Geometries, Ints, shapely.STRtree]:

@@ -118,16 +118,30 @@ def _beyond(sx, sy, tx, ty, first, last, x, y, ux, uy, vx, vy, limit):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _nearest_to(x, y, edges, listed, begin, end, kept):
-    """Give where in a cell's list the edge nearest to a point is: looked at first, it leaves few others to look at."""
+def _from_middle(x, y, edges, listed, begin, end, kept, squares):
+    """
+    Give the squares of the distances of a cell's edges from a point, and where in its list the nearest one is.
+
+    Looked at first, it leaves few others to look at.
+    """
     ux, uy, vx, vy, owner = edges.px, edges.py, edges.qx, edges.qy, edges.owner
     best, least = begin, np.inf
     for i in range(begin, end):
         j = listed[i]
-        one = square_to_edge(x, y, ux[j], uy[j], vx[j], vy[j])
-        if one < least and kept[owner[j]]:
+        one = square_to_edge(x, y, ux[j], uy[j], vx[j], vy[j]) if kept[owner[j]] else np.inf
+        squares[i - begin] = one
+        if one < least:
             best, least = i, one
     return best
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _radius(sx, sy, tx, ty, first, last, x, y):
+    """Give how far the farthest vertex of a site is from a point."""
+    square = 0.0
+    for e in range(first, last):
+        square = max(square, (sx[e] - x) ** 2 + (sy[e] - y) ** 2, (tx[e] - x) ** 2 + (ty[e] - y) ** 2)
+    return np.sqrt(square)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -144,7 +158,8 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
     inverse = np.empty(last - first)
     for e in range(first, last):
         inverse[e - first] = _inverse(tx[e] - sx[e], ty[e] - sy[e])
-    count, limit = 0, np.inf
+    count, limit, far = 0, np.inf, np.inf
+    radius, from_middle = _radius(sx, sy, tx, ty, first, last, middle_x, middle_y), np.empty(64)
     for ring in range(max(columns, rows) + 1):
         reach = (ring - 1) * cell_m
         if reach > 0.0 and reach * reach > limit:
@@ -161,14 +176,19 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
                 dx, dy = max(west - left - cell_m, left - east, 0.0), max(south - low - cell_m, low - north, 0.0)
                 if dx * dx + dy * dy > limit:  # of an edge that is nearer, the nearest point lies in another cell
                     continue
-                ahead = _nearest_to(middle_x, middle_y, grid.edges, listed, begin, end, kept)
+                if end - begin > len(from_middle):
+                    from_middle = np.empty(2 * (end - begin))
+                ahead = _from_middle(middle_x, middle_y, grid.edges, listed, begin, end, kept, from_middle)
                 for i in range(begin - 1, end):
                     if i == ahead:
                         continue
-                    j = listed[i] if i >= begin else listed[ahead]
+                    at = i if i >= begin else ahead
+                    if from_middle[at - begin] > far or from_middle[at - begin] == np.inf:  # not kept
+                        continue
+                    j = listed[at]
                     dx = max(west - max(ux[j], vx[j]), min(ux[j], vx[j]) - east, 0.0)
                     dy = max(south - max(uy[j], vy[j]), min(uy[j], vy[j]) - north, 0.0)
-                    if dx * dx + dy * dy > limit or not kept[owner[j]]:
+                    if dx * dx + dy * dy > limit:
                         continue
                     if _beyond(sx, sy, tx, ty, first, last, middle_x, middle_y, ux[j], uy[j], vx[j], vy[j], limit):
                         continue
@@ -186,6 +206,7 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
                         ends[count, 0], ends[count, 1], ends[count, 2], ends[count, 3] = x, y, a, b
                         count += 1
                         limit = min(limit, _widened(square, spread))
+                        far = (np.sqrt(limit) + radius) ** 2  # no nearer than its distance from the middle less that
     return count, limit, found, ends, squares
 
 

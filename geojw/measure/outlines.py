@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from shapely import GeometryType
 
 from geojw.measure.geodesy import Floats, Geometries
-from geojw.measure.grid import Grid, candidates_in, crossing, grown, grown_rows, step_over
+from geojw.measure.grid import FEW, Grid, candidates_in, crossing, grown, grown_rows, step_over
 from geojw.measure.index import AGREES_M2, AGREES_SHARE, Bools, Part, even_cuts, in_threads
 from geojw.measure.pieces import Ints
+from geojw.measure.repair import are_valid
 from geojw.measure.shares import box_of, features_at, site_holds, work_for
 
 
@@ -57,18 +58,18 @@ def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int 
     for start in sorted(found):
         _assemble(shapes, start, *found[start])
     done = np.abs(shapely.area(shapes) - area_m2) <= AGREES_M2 + AGREES_SHARE * area_m2
-    done[done] = shapely.is_valid(shapes[done])
+    done[done] = are_valid(shapes[done])
     shapes[~done] = None
     return shapes
 
 
 def _assemble(shapes: Geometries, start: int, xy: Floats, ring_ends: Ints, rings: Ints, outer: Bools) -> None:
-    """Make polygons of one outer ring with its holes, or of several without holes; other cases are left open."""
+    """Make polygons and multipolygons of rings; a pair with a hole that lies in no outer ring is left open."""
     pairs = len(rings) - 1
     owner = np.repeat(np.arange(pairs), np.diff(rings))
-    shells, holes = np.bincount(owner[outer], minlength=pairs), np.bincount(owner[~outer], minlength=pairs)
-    good = (shells == 1) | ((shells > 1) & (holes == 0))
-    order = np.lexsort((~outer, owner))
+    shell = _shells_of(xy, ring_ends, owner, outer)
+    good = np.bincount(owner[shell < 0], minlength=pairs) == 0
+    order = np.lexsort((~outer, shell, owner))
     order = order[good[owner[order]]]
     if not len(order):
         return
@@ -77,11 +78,37 @@ def _assemble(shapes: Geometries, start: int, xy: Floats, ring_ends: Ints, rings
     points = np.repeat(ring_ends[order] - ends[:-1], length) + np.arange(ends[-1])
     begins = np.flatnonzero(outer[order])  # each outer ring begins a polygon
     polygons = shapely.from_ragged_array(GeometryType.POLYGON, xy[points], (ends, np.append(begins, len(order))))
-    owned, single = owner[order][begins], shells[owner[order][begins]] == 1
+    owned = owner[order][begins]
+    single = np.bincount(owned, minlength=pairs)[owned] == 1
     shapes[start + owned[single]] = polygons[single]
     if not single.all():
         several, group = np.unique(owned[~single], return_inverse=True)
         shapes[start + several] = shapely.multipolygons(polygons[~single], indices=group)
+
+
+def _shells_of(xy: Floats, ring_ends: Ints, owner: Ints, outer: Bools) -> Ints:
+    """Give for each ring the outer one that it belongs to: itself, or the smallest of its pair that holds it, or -1."""
+    shells = np.bincount(owner[outer], minlength=owner.max(initial=-1) + 1)
+    out = np.where(outer, np.arange(len(owner)), -1)
+    last = np.zeros(len(shells), dtype=np.int64)
+    last[owner[outer]] = np.flatnonzero(outer)
+    alone = ~outer & (shells[owner] == 1)
+    out[alone] = last[owner[alone]]
+    rows = np.flatnonzero((shells > 1)[owner] & np.isin(owner, owner[~outer]))  # of pairs with several and with holes
+    if rows.size:
+        length = np.diff(ring_ends)[rows]
+        points = np.repeat(ring_ends[rows] - (np.cumsum(length) - length), length) + np.arange(length.sum())
+        drawn = shapely.polygons(shapely.linearrings(xy[points], indices=np.repeat(np.arange(len(rows)), length)))
+        hole = np.flatnonzero(~outer[rows])
+        first, stop = (np.searchsorted(owner[rows], owner[rows[hole]], side) for side in ("left", "right"))
+        some = stop - first
+        other = np.repeat(first - (np.cumsum(some) - some), some) + np.arange(some.sum())
+        hole = np.repeat(hole, some)
+        held = outer[rows[other]] & shapely.contains(drawn[other], drawn[hole])
+        hole, other = hole[held], other[held]
+        order = np.lexsort((-shapely.area(drawn[other]), hole))  # the smallest is the last to be written
+        out[rows[hole[order]]] = rows[other[order]]
+    return out
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -157,6 +184,91 @@ def _close(xy, count, start):
         xy = grown_rows(xy, count)
     xy[count, 0], xy[count, 1] = xy[start, 0], xy[start, 1]
     return xy, count + 1, twice
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _first_alike(xy, start, end, first):
+    """Note for each point of a ring the first that has its place; give whether one comes twice."""
+    again, slots = False, 4
+    if end - start <= FEW:
+        for i in range(start, end):
+            k = start
+            while xy[k, 0] != xy[i, 0] or xy[k, 1] != xy[i, 1]:
+                k += 1
+            first[i - start] = k - start
+            again = again or k < i
+        return again
+    while slots < 2 * (end - start):
+        slots *= 2
+    table = np.full(slots, -1, dtype=np.int64)
+    for i in range(end - start):
+        x, y = xy[start + i, 0], xy[start + i, 1]
+        slot = hash(x + 1.618 * y) & (slots - 1)
+        while table[slot] >= 0 and (xy[start + table[slot], 0] != x or xy[start + table[slot], 1] != y):
+            slot = (slot + 1) & (slots - 1)
+        if table[slot] < 0:
+            table[slot] = i
+        first[i] = table[slot]
+        again = again or first[i] < i
+    return again
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _loops(xy, start, first):
+    """Part a ring where it comes to a place again: give the points of simple rings, and where each ends."""
+    number = len(first)
+    points, ends = np.empty((number, 2)), np.empty(number + 1, dtype=np.int64)
+    way, place = np.empty(number, dtype=np.int64), np.full(number, -1, dtype=np.int64)
+    on_way, done, rings = 0, 0, 0  # `way` has the points of the ring that is not closed yet, `place` where they stand
+    for i in range(number):
+        back = place[first[i]]
+        if back >= 0:
+            for k in range(back, on_way):
+                points[done] = xy[start + way[k]]
+                place[way[k]] = -1
+                done += 1
+            ends[rings] = done
+            rings += 1
+            on_way = back
+        way[on_way], place[first[i]] = first[i], on_way
+        on_way += 1
+    for k in range(on_way):
+        points[done] = xy[start + way[k]]
+        done += 1
+    ends[rings] = done
+    return points, ends[: rings + 1]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _noted(xy, start, end, ring_ends, outer, count):
+    """Close what was traced from a start to an end and note its rings; a start is where the last ring ended."""
+    first = np.empty(end - start, dtype=np.int64)
+    if not _first_alike(xy, start, end, first):
+        xy, end, twice = _close(xy, end, start)
+        ring_ends, outer, count = _ring(ring_ends, outer, count, end, twice)
+        return xy, end, ring_ends, outer, count
+    points, ends = _loops(xy, start, first)
+    begin = 0
+    for number in range(len(ends)):
+        at = start
+        for k in range(begin, ends[number]):
+            xy, at = _put(xy, at, points[k, 0], points[k, 1], start)
+        begin = ends[number]
+        xy, start, twice = _close(xy, at, start)
+        ring_ends, outer, count = _ring(ring_ends, outer, count, start, twice)
+    return xy, start, ring_ends, outer, count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ring(ring_ends, outer, count, end, twice):
+    """Note a ring of so much area, twice; none of no area."""
+    if twice == 0.0:
+        return ring_ends, outer, count
+    if count + 1 >= len(ring_ends):
+        ring_ends, outer = grown(ring_ends, count + 1, 2), grown(outer, count, 3)
+    outer[count] = twice > 0.0
+    ring_ends[count + 1] = end
+    return ring_ends, outer, count + 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -258,15 +370,7 @@ def _trace(sites, after, place, feature, grid, behind, start, stop):
                     if site_holds(sites, first, last, edges.px[ring], edges.py[ring]) != 1:
                         continue
                     xy, at = _whole_ring(edges, ring, xy, points)
-                xy, at, twice = _close(xy, at, points)
-                if twice == 0.0:
-                    continue
-                points = at
-                if ring_count + 1 >= len(ring_ends):
-                    ring_ends, outer = grown(ring_ends, ring_count + 1, 2), grown(outer, ring_count, 3)
-                outer[ring_count] = twice > 0.0
-                ring_count += 1
-                ring_ends[ring_count] = points
+                xy, points, ring_ends, outer, ring_count = _noted(xy, points, at, ring_ends, outer, ring_count)
             if failed:
                 break
         if failed:

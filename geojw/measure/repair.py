@@ -15,12 +15,24 @@ from geojw.measure.index import Bools
 
 @dataclass(frozen=True, eq=False)
 class Repairs:
-    """What had to be repaired."""
+    """
+    What had to be repaired.
+
+    Parameters
+    ----------
+    invalid, why, changed_m2
+        Which shapes, for what reason, and by how much each changed.
+    raw
+        All as delivered, those that were repaired projected as they were.
+    whole
+        Which are what was delivered: repaired neither before they were projected nor after.
+    """
 
     invalid: Bools
     why: np.ndarray[Any, Any]
     changed_m2: Floats
     raw: Geometries
+    whole: Bools
 
 
 FARTHEST = 1e9
@@ -29,6 +41,9 @@ FARTHEST = 1e9
 MOST_PARTS = 1_000_000.0
 """Into so many parts the edges of one shape may be split before they are projected."""
 
+
+WORTH_COMPILED = 2_000
+"""For so many shapes loading compiled code pays."""
 
 SAMPLED, MOST_MET, MOST_CROSSINGS = 200, 20.0, 20_000.0
 
@@ -43,10 +58,25 @@ def is_wild(geometry: Geometries, *, degrees: bool) -> Bools:
     empty = shapely.is_missing(geometry) | shapely.is_empty(geometry)
     with np.errstate(invalid="ignore", over="ignore"):
         most = 360.0 if degrees else FARTHEST
-        inside = (np.abs(bounds) <= most).all(axis=1)
-        parts = shapely.length(geometry) * (1_113.2 if degrees else 1.0 / 300.0)
-        wild = ~inside | ~(parts <= MOST_PARTS)
+        wild: Bools = np.any(~(np.abs(bounds) <= most), axis=1)
+        parts_a_unit = 1_113.2 if degrees else 1.0 / 300.0
+        # No edge is longer than its box is wide and high: few shapes have to be measured.
+        at_most = shapely.get_num_coordinates(geometry) * (bounds[:, 2:] - bounds[:, :2]).sum(axis=1) * parts_a_unit
+        long = np.flatnonzero(~(at_most <= MOST_PARTS))
+        wild[long] |= ~(shapely.length(geometry[long]) * parts_a_unit <= MOST_PARTS)
     return np.asarray(wild & ~empty, dtype=bool)
+
+
+def are_valid(geometry: Geometries) -> Bools:
+    """Whether each shape is valid, as GEOS says it; of many, those about which there is no doubt are known before."""
+    if len(geometry) < WORTH_COMPILED:
+        return np.asarray(shapely.is_valid(geometry), dtype=bool)
+    from geojw.measure.simple import are_simple  # noqa: PLC0415 - numba is loaded only where there are many
+
+    out = are_simple(geometry)
+    doubtful = np.flatnonzero(~out)
+    out[doubtful] = shapely.is_valid(geometry[doubtful])
+    return out
 
 
 def is_tangled(shape: shapely.Geometry) -> bool:
@@ -83,7 +113,7 @@ def repaired(geometry: Geometries, crs: CRS) -> tuple[Geometries, Geometries, Bo
         flat[high] = shapely.force_2d(flat[high])
     missing = shapely.is_missing(flat) | is_wild(flat, degrees=crs.is_geographic)
     flat[missing] = shapely.Polygon()
-    invalid = np.asarray(~shapely.is_valid(flat), dtype=bool)
+    invalid = ~are_valid(flat)
     for at in np.flatnonzero(invalid):
         if is_tangled(flat[at]):
             flat[at], invalid[at] = shapely.Polygon(), False
@@ -99,14 +129,16 @@ def in_analysis(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[
     why[invalid] = shapely.is_valid_reason(flat[invalid])
     shapes = analysis.project(fixed, crs)
     shapes[~_finite(shapes)] = shapely.Polygon()
-    bent = np.flatnonzero(~shapely.is_valid(shapes))  # thin shapes may cross themselves once projected
+    bent = np.flatnonzero(~are_valid(shapes))  # thin shapes may cross themselves once projected
     shapes[bent] = [_made_valid(shape) for shape in shapes[bent]]
     raw = flat.copy()
     raw[invalid] = analysis.project(flat[invalid], crs)
     changed = np.zeros(len(flat))
     with np.errstate(invalid="ignore"):  # what is nowhere has no area
         changed[invalid] = np.abs(shapely.area(shapes[invalid]) - shapely.area(raw[invalid]))
-    return shapes, Repairs(invalid, why, changed, raw)
+    whole = ~invalid
+    whole[bent] = False
+    return shapes, Repairs(invalid, why, changed, raw, whole)
 
 
 def _finite(geometry: Geometries) -> Bools:

@@ -171,39 +171,40 @@ def box_of(sites, first, last):
     return west, south, east, north
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _cross(sites, e, edges, j, x0, y0, mine, work):
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _cross(px, py, qx, qy, mine, x0, y0, j, ux, uy, vx, vy, owner, total, noise, state, role, turn):
     """Add what a crossing of a site's edge with a layer's edge gives, if there is one."""
-    px, py, qx, qy = sites.px[e], sites.py[e], sites.qx[e], sites.qy[e]
-    ux, uy, vx, vy = edges.px[j], edges.py[j], edges.qx[j], edges.qy[j]
-    step = step_over(ux, uy, vx, vy, px, py, qx, qy)
-    if step == 0:
-        return
-    f = edges.owner[j]
-    t, at = crossing(px, py, qx, qy, ux, uy, vx, vy)
-    one, other = t * mine, at * ((ux - x0) * (vy - y0) - (uy - y0) * (vx - x0))
-    work.total[f] += step * (other - one)
-    work.noise[f] += abs(one) + abs(other)
-    work.state[f] += step
-    work.role[f] |= MET
-    work.turn[j] -= step
+    step = step_over(ux[j], uy[j], vx[j], vy[j], px, py, qx, qy)
+    if step != 0:
+        f = owner[j]
+        t, at = crossing(px, py, qx, qy, ux[j], uy[j], vx[j], vy[j])
+        one, other = t * mine, at * ((ux[j] - x0) * (vy[j] - y0) - (uy[j] - y0) * (vx[j] - x0))
+        total[f] += step * (other - one)
+        noise[f] += abs(one) + abs(other)
+        state[f] += step
+        role[f] |= MET
+        turn[j] -= step
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cross_cells(sites, e, grid, x0, y0, mine, work):
+def _cross_cells(px, py, qx, qy, mine, x0, y0, grid, work):
     """Look for crossings of a site's edge in the cells that it may lie in."""
-    edges = grid.edges
-    low_x, high_x = min(sites.px[e], sites.qx[e]), max(sites.px[e], sites.qx[e])
-    low_y, high_y = min(sites.py[e], sites.qy[e]), max(sites.py[e], sites.qy[e])
-    c0, c1 = cell_at(low_x, grid.x0, grid.cell_m, grid.columns), cell_at(high_x, grid.x0, grid.cell_m, grid.columns)
-    r0, r1 = cell_at(low_y, grid.y0, grid.cell_m, grid.rows), cell_at(high_y, grid.y0, grid.cell_m, grid.rows)
+    ux, uy, vx, vy, owner = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner
+    first, listed = grid.first, grid.listed
+    total, noise, state, role, turn = work.total, work.noise, work.state, work.role, work.turn
+    c0 = cell_at(min(px, qx), grid.x0, grid.cell_m, grid.columns)
+    c1 = cell_at(max(px, qx), grid.x0, grid.cell_m, grid.columns)
+    r0, r1 = (
+        cell_at(min(py, qy), grid.y0, grid.cell_m, grid.rows),
+        cell_at(max(py, qy), grid.y0, grid.cell_m, grid.rows),
+    )
     for r in range(r0, r1 + 1):
         for c in range(c0, c1 + 1):
             cell = r * grid.columns + c
-            for i in range(grid.first[cell], grid.first[cell + 1]):
-                j = grid.listed[i]
+            for i in range(first[cell], first[cell + 1]):
+                j = listed[i]
                 if first_met(grid, j, c, r, c0, r0):
-                    _cross(sites, e, edges, j, x0, y0, mine, work)
+                    _cross(px, py, qx, qy, mine, x0, y0, j, ux, uy, vx, vy, owner, total, noise, state, role, turn)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -211,9 +212,11 @@ def _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work):
     """Add the parts of a site's boundary that lie inside features; give how many features are touched."""
     # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
     sx, sy, tx, ty, behind = sites.px, sites.py, sites.qx, sites.qy, sites.before
-    touched, state, total, noise, role = work.touched, work.state, work.total, work.noise, work.role
+    ux, uy, vx, vy, owner = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner
+    touched, state, total, noise, role, turn = work.touched, work.state, work.total, work.noise, work.role, work.turn
     by_cells = candidates > FEW and last - first > FEW
-    ends = _ends(grid.edges, found, 0 if by_cells else candidates)
+    near = 0 if by_cells else candidates
+    boxes, meets = boxes_of(grid.edges, found, near), np.empty(near, dtype=np.bool_)
     ring = first
     while ring < last:
         end = behind[ring] + 1
@@ -224,12 +227,12 @@ def _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work):
             px, py, qx, qy = sx[e], sy[e], tx[e], ty[e]
             mine = (px - x0) * (qy - y0) - (py - y0) * (qx - x0)
             if by_cells:
-                _cross_cells(sites, e, grid, x0, y0, mine, work)
-            low_x, high_x, low_y, high_y = min(px, qx), max(px, qx), min(py, qy), max(py, qy)
-            for k in range(len(ends)):
-                if ends[k, 0] > high_x or ends[k, 2] < low_x or ends[k, 1] > high_y or ends[k, 3] < low_y:
-                    continue
-                _cross(sites, e, grid.edges, found[k], x0, y0, mine, work)
+                _cross_cells(px, py, qx, qy, mine, x0, y0, grid, work)
+            mark_meeting(boxes, px, py, qx, qy, meets)
+            for k in range(near):
+                if meets[k]:
+                    j = found[k]
+                    _cross(px, py, qx, qy, mine, x0, y0, j, ux, uy, vx, vy, owner, total, noise, state, role, turn)
             for k in range(many):
                 f = touched[k]
                 if state[f] != 0:
@@ -242,15 +245,24 @@ def _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ends(edges, found, candidates):
-    """Give west, south, east, north of some edges, side by side in memory."""
+def boxes_of(edges, found, candidates):
+    """Give west, south, east, north of some edges, each in a row of its own."""
     px, py, qx, qy = edges.px, edges.py, edges.qx, edges.qy
-    out = np.empty((candidates, 4))
+    out = np.empty((4, candidates))
     for k in range(candidates):
         j = found[k]
-        out[k, 0], out[k, 1] = min(px[j], qx[j]), min(py[j], qy[j])
-        out[k, 2], out[k, 3] = max(px[j], qx[j]), max(py[j], qy[j])
+        out[0, k], out[1, k] = min(px[j], qx[j]), min(py[j], qy[j])
+        out[2, k], out[3, k] = max(px[j], qx[j]), max(py[j], qy[j])
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def mark_meeting(boxes, px, py, qx, qy, meets):
+    """Mark the boxes that the box of an edge meets: without a branch, so that a processor compares several at once."""
+    west, south, east, north = boxes[0], boxes[1], boxes[2], boxes[3]
+    low_x, high_x, low_y, high_y = min(px, qx), max(px, qx), min(py, qy), max(py, qy)
+    for k in range(len(meets)):
+        meets[k] = (west[k] <= high_x) & (east[k] >= low_x) & (south[k] <= high_y) & (north[k] >= low_y)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -100,7 +100,7 @@ def screen_part(job: Job, number: int, cut: Cut) -> dict[str, Any]:
     own.mkdir(parents=True)
     tables = report.Part(own, zone.analysis)
     try:
-        tables.add(part, zone.layers_read(), only_not_clear=job.only_not_clear)
+        tables.add(part, zone.layers_read(), only_not_clear=job.only_not_clear, degrees=placed.degrees)
         marks = {f"{name}/{number:06}.parquet": mark for name, mark in tables.finished().items()}
         for name in marks:
             target = job.files / name

@@ -66,7 +66,10 @@ class Tables:
                 self._tables[name] = _Table(self.work / name, COLUMNS[SHAPES[of]], "parquet", crs=_WORLD)
         return self._tables[name]
 
-    def add(self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool) -> None:
+    def add(
+        self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool,
+        degrees: Geometries | None = None,
+    ) -> None:  # fmt: skip
         """
         Write one batch.
 
@@ -78,6 +81,8 @@ class Tables:
             The layers that were read, for the shapes of overlaps.
         only_not_clear
             Leave sites that are clear out of the file of geometries.
+        degrees
+            The sites in longitude and latitude, where they came so (`intake.sites.Sites`).
         """
         tables = {
             "verdicts": screening.verdicts, "findings": screening.coded_findings, "overlaps": screening.coded_overlaps,
@@ -85,15 +90,20 @@ class Tables:
         }  # fmt: skip
         for name, frame in tables.items():
             self._table(f"{name}.{self.format}").add(frame)
-        self._add_shapes(screening, layers, only_not_clear=only_not_clear)
+        self._add_shapes(screening, layers, degrees, only_not_clear=only_not_clear)
 
-    def _add_shapes(self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool) -> None:
+    def _add_shapes(
+        self, screening: Screening, layers: Mapping[str, LayerData], degrees: Geometries | None, *, only_not_clear: bool
+    ) -> None:
         verdicts = screening.verdicts
         if only_not_clear:
             verdicts = verdicts[(verdicts["verdict"] != "clear")]
         ids = pd.Index(verdicts["site_id"])
-        sites = np.asarray(screening.sites.geometry.loc[ids].values, dtype=object)
-        shown = self.analysis.to_geographic(sites)
+        at = screening.sites.index.get_indexer(ids)
+        sites = np.asarray(screening.sites.geometry.values, dtype=object)[at]
+        shown = np.full(len(sites), None, dtype=object) if degrees is None else degrees[at]
+        moved = shapely.is_missing(shown)
+        shown[moved] = self.analysis.to_geographic(sites[moved])
         self._write_shapes("sites", verdicts, shown)
         rows = screening.coded_overlaps
         rows = rows[rows["overlap_share"].notna()]
@@ -230,10 +240,10 @@ class Output(Tables, ResultFolder):
 
     def add(
         self, screening: Screening, layers: Mapping[str, LayerData], *, only_not_clear: bool,
-        counted: Mapping[str, Any] | None = None,
+        degrees: Geometries | None = None, counted: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         """Write one batch; if `counted` says what it counted, the run can be gone on with from there."""
-        super().add(screening, layers, only_not_clear=only_not_clear)
+        super().add(screening, layers, only_not_clear=only_not_clear, degrees=degrees)
         if counted is not None:
             self.place.journal.add(self.marks(), counted)
 

@@ -347,7 +347,9 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
             tally = Tally.of(part, placed.remarks, large=summary.large)
             behind.result()
             counted = tally.plain() if summary.in_batches else None
-            behind = writer.submit(output.add, part, zone.layers_read(), only_not_clear=only, counted=counted)
+            behind = writer.submit(
+                output.add, part, zone.layers_read(), only_not_clear=only, degrees=placed.degrees, counted=counted
+            )
             summary.add(tally)
             gc.collect()
             yield part

@@ -41,6 +41,9 @@ SHARED = {
 }
 """Texts that repeat: dictionary-coded in Parquet."""
 
+UNIQUE = {"site_id", "name", "feature_id", "feature_ids", "geometry"}
+"""Columns that a dictionary makes no smaller. Neither does packing coordinates: shapes are written as they are."""
+
 MAGIC = b"PAR1"
 ZEROS = pa.py_buffer(bytes(1 << 22))
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -188,7 +191,12 @@ def append_rows(stream: BinaryIO, table: pa.Table) -> pq.FileMetaData:
     footers: list[pq.FileMetaData] = []
     tail = _Tail(stream)
     sink = pa.PythonFile(tail, "w")
-    writer = pq.ParquetWriter(sink, table.schema, metadata_collector=footers)
+    words = [field.name for field in table.schema if not pa.types.is_floating(field.type) and field.name not in UNIQUE]
+    packed = {field.name: "none" if pa.types.is_binary(field.type) else "snappy" for field in table.schema}
+    writer = pq.ParquetWriter(
+        sink, table.schema, metadata_collector=footers, use_dictionary=words, compression=packed,
+        write_statistics=[name for name, how in packed.items() if how != "none"],
+    )  # fmt: skip
     for begin in range(len(MAGIC), start, len(ZEROS)):
         sink.write(ZEROS.slice(0, min(len(ZEROS), start - begin)))
     tail.silent = False

@@ -1,0 +1,126 @@
+"""What spares GEOS work must never say otherwise: bounds of a change, polygons valid beyond doubt, shapes traced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geojw.measure import overlay
+from geojw.measure.accuracy import most_changed, moved_overlap
+from geojw.measure.geodesy import AnalysisCRS
+from geojw.measure.index import LayerIndex, Shapes
+from geojw.measure.overlay import overlap_pairs, shared_shapes
+from geojw.measure.simple import are_simple
+from geojw.measure.unions import union_overlap
+
+HERE = AnalysisCRS(106.36, 29.52)
+
+
+def layer_of(shapes: Any) -> LayerIndex:
+    return LayerIndex(gpd.GeoDataFrame(index=range(len(shapes)), geometry=list(shapes), crs=HERE.crs), "polygon")
+
+
+def shapes_of(shapes: Any, *, many: bool = False) -> Shapes:
+    return Shapes.of(np.array(list(shapes), dtype=object), many=many)
+
+
+def swarm(seed: int, count: int, most_m: float, wide_m: float = 2000.0) -> list[shapely.Polygon]:
+    """Stars of all sizes, with holes in some, in a square."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for x, y in rng.uniform(0, wide_m, (count, 2)):
+        corners = int(rng.integers(3, 25))
+        angle = np.sort(rng.uniform(0, 2 * np.pi, corners))
+        far = rng.uniform(0.2, 1.0, corners) * rng.uniform(5.0, most_m)
+        star = shapely.Polygon(np.column_stack([x + far * np.cos(angle), y + far * np.sin(angle)]))
+        if star.is_valid and star.area > 1.0:
+            hole = shapely.affinity.scale(star, 0.4, 0.4, origin=star.representative_point())
+            out.append(star.difference(hole) if rng.random() < 0.4 and star.contains(hole) else star)
+    return [one for one in out if one.geom_type == "Polygon"]
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_no_overlap_changes_more_than_its_bound(seed: int, grown: bool) -> None:  # noqa: FBT001 - hypothesis
+    """Grown and shrunk around each site by GEOS, features of different accuracy and sites of different accuracy."""
+    rng = np.random.default_rng(seed)
+    layer, sites = layer_of(swarm(seed, 40, 400.0)), swarm(seed + 1, 60, 120.0)
+    kept = layer.select(rng.random(len(layer)) < 0.8)
+    theirs, own = rng.choice([0.0, 3.0, 12.0], len(layer)), rng.choice([0.0, 2.0, 30.0], len(sites))
+    few, many = shapes_of(sites), shapes_of(sites, many=True)
+    overlap = union_overlap(few, overlap_pairs(few, layer), kept)
+    moved = moved_overlap(few, overlap, kept, theirs, own, grown=grown)
+    most = most_changed(many, kept, theirs, own, grown=grown)
+    assert (np.abs(moved - overlap) <= most + 1e-6).all()
+    assert np.isinf(most_changed(few, kept, theirs, own, grown=grown)).all()
+
+
+def test_the_bound_of_a_change_by_hand() -> None:
+    """A corner of a field reaches 60 m x 70 m into a lot of 100 m: its edges are 65 m and 75 m of the widened box."""
+    layer, site = layer_of([shapely.box(-500, -500, 60, 70)]), [shapely.box(0, 0, 100, 100)]
+    r, reach = np.array([5.0]), np.zeros(1)
+    shapes = shapes_of(site, many=True)
+    grown, shrunk = (most_changed(shapes, layer.everything, r, reach, grown=how) for how in (True, False))
+    assert grown == pytest.approx(5.0 * (65.0 + 75.0) + 25.0 * np.pi / 4.0, rel=1e-3)  # and a quarter of a disc
+    assert shrunk == pytest.approx(5.0 * (65.0 + 75.0), rel=1e-3)
+    far = shapes_of([shapely.box(200, 200, 300, 300)], many=True)
+    assert most_changed(far, layer.everything, r, reach, grown=True) == [0.0]
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12), st.sampled_from([0.0, 3.5e7])
+)
+def test_what_is_surely_valid_is_valid_to_geos(corners: list[tuple[int, int]], far: float) -> None:
+    """On a grid of few points, where edges touch, run along each other and turn back."""
+    shape = np.array([shapely.Polygon([(x + far, y / 3.0) for x, y in corners])], dtype=object)
+    assert not are_simple(shape)[0] or shapely.is_valid(shape)[0]
+
+
+def test_most_plain_polygons_are_surely_valid() -> None:
+    sites = [one for one in swarm(3, 400, 100.0) if not one.interiors]
+    assert are_simple(np.array(sites, dtype=object)).all()
+    bow, spike = (
+        shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)]),
+        shapely.Polygon([(0, 0), (1, 0), (2, 0), (1, 0), (1, 1)]),
+    )
+    holed, many = (
+        shapely.Point(0, 0).buffer(9).difference(shapely.Point(0, 0).buffer(2)),
+        shapely.MultiPolygon(sites[:2]),
+    )
+    nowhere = shapely.Polygon([(0, 0), (np.inf, 0), (0, 1)])
+    others = [bow, spike, holed, many, nowhere, shapely.Polygon(), shapely.Point(0, 0).buffer(9, quad_segs=40), None]
+    assert not are_simple(np.array(others, dtype=object)).any()
+
+
+# ------------------------------------------------------------------------------ shapes
+
+
+def cells(seed: int, cells_wide: int = 24, cell_m: float = 10.0) -> list[shapely.Polygon]:
+    """Unions of the cells of a random raster: holes that touch outlines and each other in corners."""
+    mask = np.random.default_rng(seed).random((cells_wide, cells_wide)) < 0.6
+    y, x = np.nonzero(mask)
+    whole = shapely.union_all(shapely.box(x * cell_m, y * cell_m, (x + 1) * cell_m, (y + 1) * cell_m))
+    return list(shapely.get_parts(whole))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_shapes_that_touch_themselves_are_traced(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rings that come to a corner again are parted there; few shapes are left for GEOS."""
+    layer, sites = layer_of(cells(seed)), swarm(seed, 80, 60.0, 240.0)
+    shapes, left = shapes_of(sites, many=True), []
+    by_geos = overlay._intersected_shapes
+    monkeypatch.setattr(overlay, "_intersected_shapes", lambda *some: left.append(len(some[0])) or by_geos(*some))
+    pairs = overlap_pairs(shapes, layer)
+    made = shared_shapes(shapes.take(pairs.site), pairs.feature, pairs.overlap, layer)
+    theirs = shapely.intersection(shapes.geometries[pairs.site], layer.geometries[pairs.feature])
+    assert shapely.is_valid(made).all()
+    assert (shapely.area(shapely.symmetric_difference(made, theirs)) <= 1e-6).all()
+    assert len(made) > 20
+    assert sum(left) <= 0.1 * len(made)
