@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from string import Formatter
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,44 +19,71 @@ Floats = NDArray[np.float64]
 FEW = 32
 """So few rows are made one by one."""
 
+WORDS_AT_ONCE = 40
+"""So many words are told apart by the bits of one number."""
+
 PLAIN_FROM = 100.0
 """Figures from here on are written without decimals."""
 
 
-def joined(group: Ints, word: Texts, n: int) -> Texts:
+class Kinds(NamedTuple):
+    """A column of few texts that repeat: which of them each row has."""
+
+    code: Ints
+    texts: Texts
+
+    def column(self, *, coded: bool) -> Texts | pd.Categorical:
+        """Give it as texts or, coded, as categories."""
+        return pd.Categorical.from_codes(self.code, pd.Index(self.texts)) if coded else self.texts[self.code]
+
+
+def joined(group: Ints, code: Ints, words: Texts, n: int) -> Kinds:
     """
-    Join the words of each group by ``;``, sorted, without repeats.
+    Join the words of each group by ``;``, sorted.
 
     Parameters
     ----------
-    group
-        Of each word, below `n`.
-    word
-        Texts.
+    group, code
+        Of each word: its group, below `n`, and which of `words` it is. No pair comes twice.
+    words
+        Sorted, without repeats.
     n
         How many groups there are.
 
     Returns
     -------
-    ndarray
+    Kinds
         A text a group; empty for one without words.
 
     Examples
     --------
-    >>> joined(np.array([2, 0, 2, 2]), np.array(["b", "x", "a", "b"], dtype=object), 3).tolist()
+    >>> kinds = joined(np.array([2, 0, 2]), np.array([1, 2, 0]), np.array(["a", "b", "x"], dtype=object), 3)
+    >>> kinds.column(coded=False).tolist()
     ['x', '', 'a;b']
     """
-    out = np.full(n, "", dtype=object)
-    if not len(group):
-        return out
-    code, known = pd.factorize(word, sort=True)
-    pair = np.unique(np.asarray(group, dtype=np.int64) * len(known) + code)
-    group, word = pair // len(known), np.asarray(known, dtype=object)[pair % len(known)]
-    return joined_sorted(group, word, out)
+    kind = np.zeros(n, dtype=np.int64)
+    for start in range(0, len(words), WORDS_AT_ONCE):
+        some = (code >= start) & (code < start + WORDS_AT_ONCE)
+        bits = np.bincount(group[some], np.exp2(code[some] - start), minlength=n).astype(np.int64)
+        kind = pd.factorize((kind << WORDS_AT_ONCE) + bits)[0]
+    first = np.zeros(int(kind.max(initial=-1)) + 1, dtype=np.int64)
+    first[kind[::-1]] = np.arange(n)[::-1]  # what is written last stays
+    number = np.full(n, -1, dtype=np.int64)
+    number[first] = np.arange(len(first))
+    of, code = number[group], code[number[group] >= 0]
+    of = of[of >= 0]
+    order = np.lexsort((code, of))
+    texts = joined_sorted(
+        of[order], np.asarray(words, dtype=object)[code[order]], np.full(len(first), "", dtype=object)
+    )
+    known, place = np.unique(texts.astype(str), return_inverse=True)
+    return Kinds(place.ravel()[kind] if n else kind, known.astype(object))
 
 
 def joined_sorted(group: Ints, word: Texts, out: Texts) -> Texts:
     """Join the words of each group by ``;`` in the order given, groups being together; write them into `out`."""
+    if not len(group):
+        return out
     begin = np.flatnonzero(np.diff(group, prepend=-1))
     count = np.diff(np.append(begin, len(group)))
     text = word[begin].copy()

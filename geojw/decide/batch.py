@@ -17,6 +17,9 @@ from geojw.measure.geodesy import AnalysisCRS, Floats
 from geojw.measure.index import Bools, LayerIndex, Shapes
 from geojw.wording import Texts
 
+CODED_ROWS = 1_000
+"""From so many rows on, categories pay."""
+
 
 @dataclass(frozen=True, eq=False)
 class LayerData:
@@ -108,6 +111,14 @@ class Batch:
     workers: int
     uncovered: dict[int, Floats] = field(default_factory=dict)
     asked: dict[str, tuple[Three, Texts]] = field(default_factory=dict)
+
+    @cached_property
+    def words(self) -> pd.api.extensions.ExtensionArray:
+        """The ids as tables hold them."""
+        return pd.array(self.ids, dtype="str")
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
     def matched(self, wanted: Mapping[str, tuple[str | bool, ...]]) -> tuple[Three, Texts]:
         """Ask the sites for every key of an `applies` or `unless`, as `match_sites`; many rules ask the same."""

@@ -16,7 +16,7 @@ import shapely
 from pandas.api.types import union_categoricals
 
 from geojw.decide.answers import BeyondError, OnLayer
-from geojw.decide.batch import Batch, LayerData, site_accuracy_m
+from geojw.decide.batch import CODED_ROWS, Batch, LayerData, site_accuracy_m
 from geojw.decide.findings import FINDINGS, OVERLAPS, WORDS, Cells, Columns, LayerFindings
 from geojw.decide.verdicts import verdicts_of
 from geojw.errors import CRSError, Fault, LayerError
@@ -27,7 +27,7 @@ from geojw.measure.geodesy import AnalysisCRS
 from geojw.measure.index import Shapes, default_workers
 from geojw.measure.pieces import Ints
 from geojw.measure.rasters import RasterData
-from geojw.wording import Texts, by_kind
+from geojw.wording import by_kind
 
 BATCH = 20_000
 REJECTED = ("source", "row", "site_id", "reason")
@@ -36,9 +36,6 @@ NEAR_M = 1_000.0
 
 MANY = 2_000
 """From so many sites in a run on, loading compiled code pays."""
-
-CODED_ROWS = 1_000
-"""From so many rows on, categories pay."""
 
 FEW_SITES = 1_000
 """Up to so many sites, a large layer is read only around them."""
@@ -69,10 +66,8 @@ class Screening:
 
     Parameters
     ----------
-    verdicts
-        The table of DESIGN, "Interface", sorted.
-    coded_findings, coded_overlaps
-        The tables `findings` and `overlaps` with words that repeat as categories: fast to make and to write.
+    coded_verdicts, coded_findings, coded_overlaps
+        The tables of DESIGN, "Interface", sorted, with words that repeat as categories: fast to make and to write.
     rejected
         Rows of the input that could not be screened, with the reason in words.
     failed
@@ -87,7 +82,7 @@ class Screening:
         Whether they were measured by compiled code.
     """
 
-    verdicts: pd.DataFrame
+    coded_verdicts: pd.DataFrame
     coded_findings: pd.DataFrame
     coded_overlaps: pd.DataFrame
     rejected: pd.DataFrame
@@ -96,6 +91,11 @@ class Screening:
     day: date
     sites: gpd.GeoDataFrame
     many: bool = False
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """A row for each site."""
+        return _plain(self.coded_verdicts)
 
     @cached_property
     def findings(self) -> pd.DataFrame:
@@ -169,7 +169,7 @@ def screen(
         for start in range(0, max(len(sites), 1), max(batch, 1))
     ]
     return Screening(
-        verdicts=_stacked([part.verdicts for part in parts]),
+        coded_verdicts=_stacked([part.coded_verdicts for part in parts]),
         coded_findings=_stacked([part.coded_findings for part in parts]),
         coded_overlaps=_stacked([part.coded_overlaps for part in parts]),
         rejected=_told(rejected, lang),
@@ -232,10 +232,10 @@ def _screen_batch(
         notes += one.notes
         if one.error is not None:
             failed[name] = one.error
-    table = _table(findings, FINDINGS, batch.ids, ["rule_id"])
-    merged = _table(overlaps, OVERLAPS, batch.ids, ["layer", "feature_id"])
+    table, site = _table(findings, FINDINGS, batch, ["rule_id"])
+    merged, _ = _table(overlaps, OVERLAPS, batch, ["layer", "feature_id"])
     none = pd.DataFrame(columns=list(REJECTED))
-    return Screening(verdicts_of(table, batch), table, merged, none, failed, tuple(notes), day, sites)
+    return Screening(verdicts_of(table, site, batch), table, merged, none, failed, tuple(notes), day, sites)
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,7 +306,9 @@ def where_faults(row: Layer, rules: Iterable[Rule], data: LayerData) -> Iterable
                         yield Fault("where_value", at, {"column": column, "value": value, "rule": rule.id})
 
 
-def _table(parts: list[Columns], columns: Sequence[str], ids: Texts, keys: Sequence[str]) -> pd.DataFrame:
+def _table(
+    parts: list[Columns], columns: Sequence[str], batch: Batch, keys: Sequence[str]
+) -> tuple[pd.DataFrame, Ints]:
     """
     Make one table of the columns of a batch.
 
@@ -316,14 +318,21 @@ def _table(parts: list[Columns], columns: Sequence[str], ids: Texts, keys: Seque
         With ``row``, the site's position.
     columns
         The table's columns, the first of them ``site_id``.
-    ids
+    batch
         The sites, sorted.
     keys
         By what rows of one site are sorted; what then is equal becomes one row.
+
+    Returns
+    -------
+    table : DataFrame
+        Sorted.
+    row : ndarray
+        The position of each row's site.
     """
     parts = [part for part in parts if len(part["row"])]
     if not parts:
-        return pd.DataFrame(columns=list(columns))
+        return pd.DataFrame(columns=list(columns)), np.zeros(0, dtype=np.int64)
     row = np.concatenate([part["row"] for part in parts])
     counts = [len(part["row"]) for part in parts]
     coded = WORDS if len(row) >= CODED_ROWS else frozenset()
@@ -336,7 +345,7 @@ def _table(parts: list[Columns], columns: Sequence[str], ids: Texts, keys: Seque
     if again.any():
         begin = np.flatnonzero(np.insert(~again, 0, True))
         row, cells = row[begin], _merged(cells, begin)
-    return pd.DataFrame({"site_id": pd.array(ids, dtype="str").take(row), **cells})
+    return pd.DataFrame({"site_id": batch.words.take(row), **cells}), row
 
 
 Column = np.ndarray[Any, Any] | pd.Categorical

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from geojw.decide.batch import Batch
+from geojw.decide.batch import CODED_ROWS, Batch
 from geojw.law.access_list import EFFECTS, texts
 from geojw.law.quantity_rows import AREA_UNITS
 from geojw.measure.geodesy import planar_area_m2, read_crs
 from geojw.measure.index import AREA, LINE, Bools
 from geojw.measure.pieces import Ints
 from geojw.texts import say
-from geojw.wording import Texts, by_kind, joined
+from geojw.wording import Kinds, Texts, joined
+
+ENDS = (*EFFECTS, "undetermined")
+"""What a verdict may be."""
 
 UNKNOWN_OUTCOMES = ("no_coverage", "source_failed", "not_evaluable")
 VERDICTS = (
@@ -24,26 +28,41 @@ VERDICTS = (
 )  # fmt: skip
 
 
-def verdicts_of(findings: pd.DataFrame, batch: Batch) -> pd.DataFrame:
-    """Give the table of verdicts of a batch: what `decide` says, with names, sizes and words."""
-    out = _decided(findings, batch.ids)
+def verdicts_of(findings: pd.DataFrame, site: Ints, batch: Batch) -> pd.DataFrame:
+    """Give the table of verdicts of a batch: what `decide` says, with names, sizes and words, as categories of many."""
+    n, coded = len(batch), len(batch) >= CODED_ROWS
+    decided = _decided(findings, site, n)
     shapes, attributes = batch.shapes, batch.attributes
     area = np.where(shapes.dimension == AREA, shapes.size, np.nan)
-    out["name"] = texts(attributes["name"]) if "name" in attributes else np.full(len(area), "", dtype=object)
-    out["area_m2"] = np.round(area, 4)
-    out["area_ha"], out["area_mu"] = np.round(area / AREA_UNITS["ha"], 8), np.round(area / AREA_UNITS["mu"], 7)
-    out["length_m"] = np.round(np.where(shapes.dimension == LINE, shapes.size, np.nan), 3)
     planar = batch.pack.zone.planar_crs
-    moved = np.full(len(area), np.nan)
-    if planar is not None and len(shapes):
+    moved = np.full(n, np.nan)
+    if planar is not None and n:
         moved = planar_area_m2(shapes.geometries, batch.analysis.crs, read_crs(planar, "zone.toml, planar_crs"))
-    out["area_planar_m2"] = np.round(np.where(shapes.dimension == AREA, moved, np.nan), 4)
-    claimed, data = out["lifted"] != "", out["data"].copy()
-    data[claimed] = by_kind(lambda words: "claims_unchecked" + (f";{words}" if words else ""), data[claimed])
-    out["data"] = data
-    words = {word: say(f"verdict.{word}", batch.lang) for word in (*EFFECTS, "undetermined")}
-    out["verdict_text"] = by_kind(words.__getitem__, out["verdict"])
+    words = {word: say(f"verdict.{word}", batch.lang) for word in ENDS}
+    out: dict[str, Any] = {name: kinds.column(coded=coded) for name, kinds in decided.items()}
+    out |= {
+        "site_id": batch.words,
+        "name": texts(attributes["name"]) if "name" in attributes else np.full(n, "", dtype=object),
+        "area_m2": np.round(area, 4),
+        "area_ha": np.round(area / AREA_UNITS["ha"], 8),
+        "area_mu": np.round(area / AREA_UNITS["mu"], 7),
+        "length_m": np.round(np.where(shapes.dimension == LINE, shapes.size, np.nan), 3),
+        "area_planar_m2": np.round(np.where(shapes.dimension == AREA, moved, np.nan), 4),
+        "data": _with_claims(decided["data"], decided["lifted"]).column(coded=coded),
+        "verdict_text": _renamed(decided["verdict"], words).column(coded=coded),
+    }
     return pd.DataFrame({name: out[name] for name in VERDICTS})
+
+
+def _with_claims(data: Kinds, lifted: Kinds) -> Kinds:
+    """Say of sites on which an exception counts that nobody checked what it rests on."""
+    claimed = (lifted.texts != "")[lifted.code]
+    also = np.array(["claims_unchecked" + (f";{words}" if words else "") for words in data.texts], dtype=object)
+    return Kinds(data.code + claimed * len(data.texts), np.concatenate([data.texts, also]))
+
+
+def _renamed(kinds: Kinds, words: Mapping[str, str]) -> Kinds:
+    return Kinds(kinds.code, np.array([words[text] for text in kinds.texts], dtype=object))
 
 
 def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
@@ -63,37 +82,59 @@ def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
         One row a site in the order of `ids`: site_id, verdict, certainty, decided_by, hits, unknown, at_least, at_most,
         could_become, lifted, data.
     """
-    return pd.DataFrame(_decided(findings, ids))
-
-
-def _decided(findings: pd.DataFrame, ids: Texts) -> dict[str, np.ndarray[Any, Any]]:
-    n = len(ids)
     site = np.asarray(pd.Index(ids).get_indexer(pd.Index(findings["site_id"])), dtype=np.int64)
-    ranks = {word: rank for rank, word in enumerate(EFFECTS)}
-    rank = np.asarray(findings["effect"].map(ranks), dtype=np.int64)
-    outcome = findings["outcome"].to_numpy(dtype=object)
-    rule = findings["rule_id"].to_numpy(dtype=object)
-    hit, unknown, lifted = outcome == "hit", np.isin(outcome, UNKNOWN_OUTCOMES), outcome == "lifted"
+    decided = _decided(findings, site, len(ids))
+    return pd.DataFrame({"site_id": ids} | {name: kinds.column(coded=False) for name, kinds in decided.items()})
+
+
+def _decided(findings: pd.DataFrame, site: Ints, n: int) -> dict[str, Kinds]:
+    """Decide each of so many sites; `site` is the position of each finding's."""
+    rank = _looked_up(findings["effect"], {word: rank for rank, word in enumerate(EFFECTS)})
+    outcome, rule = findings["outcome"], _kinds(findings["rule_id"])
+    hit, unknown, lifted = (_is(outcome, *words) for words in (("hit",), UNKNOWN_OUTCOMES, ("lifted",)))
     at_least, doubt = _most(site, rank, hit, n), _most(site, rank, unknown, n)
     at_most = np.maximum(at_least, doubt)
     decided = at_least == at_most
-    words = np.array(EFFECTS, dtype=object)
+    words = np.array(ENDS, dtype=object)
     carries = (hit & decided[site] & (rank == at_least[site])) | (unknown & (rank > at_least[site]))
-    marginal = (findings["certainty"] == "marginal").to_numpy(dtype=bool)
-    could = _could_become(_Ranked(site, rank, hit, unknown, outcome == "clear", marginal), at_least, at_most)
+    found = _Ranked(site, rank, hit, unknown, _is(outcome, "clear"), _is(findings["certainty"], "marginal"))
+    could = _could_become(found, at_least, at_most)
+    shaky = (could.texts != "")[could.code]
+
+    def rules(some: Bools) -> Kinds:
+        return joined(site[some], rule.code[some], rule.texts, n)
+
     return {
-        "site_id": ids,
-        "verdict": np.where(decided, words[at_least], "undetermined"),
-        "certainty": np.where(decided, np.where(could != "", "marginal", "firm"), ""),
-        "decided_by": joined(site[carries], rule[carries], n),
-        "hits": joined(site[hit], rule[hit], n),
-        "unknown": joined(site[unknown], rule[unknown], n),
-        "at_least": words[at_least],
-        "at_most": words[at_most],
+        "verdict": Kinds(np.where(decided, at_least, len(EFFECTS)), words),
+        "certainty": Kinds(np.where(decided, np.int64(1) + shaky, 0), np.array(["", "firm", "marginal"], dtype=object)),
+        "decided_by": rules(carries),
+        "hits": rules(hit),
+        "unknown": rules(unknown),
+        "at_least": Kinds(at_least, words),
+        "at_most": Kinds(at_most, words),
         "could_become": could,
-        "lifted": joined(site[lifted], rule[lifted], n),
+        "lifted": rules(lifted),
         "data": _joined_words(site, findings["data"], n),
     }
+
+
+def _kinds(column: pd.Series) -> Kinds:
+    """Give a column of words that repeat by their codes, the words sorted."""
+    if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.is_monotonic_increasing:
+        return Kinds(column.cat.codes.to_numpy(dtype=np.int64), np.asarray(column.cat.categories, dtype=object))
+    code, words = pd.factorize(column.to_numpy(dtype=object), sort=True)
+    return Kinds(np.asarray(code, dtype=np.int64), np.asarray(words, dtype=object))
+
+
+def _looked_up(column: pd.Series, table: Mapping[str, int]) -> Ints:
+    kinds = _kinds(column)
+    return np.array([table[word] for word in kinds.texts], dtype=np.int64)[kinds.code]
+
+
+def _is(column: pd.Series, *words: str) -> Bools:
+    """Whether each cell is one of some words."""
+    kinds = _kinds(column)
+    return np.array([word in words for word in kinds.texts], dtype=bool)[kinds.code]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +149,7 @@ class _Ranked:
     marginal: Bools
 
 
-def _could_become(found: _Ranked, at_least: Ints, at_most: Ints) -> Texts:
+def _could_become(found: _Ranked, at_least: Ints, at_most: Ints) -> Kinds:
     """
     Find the verdicts that a flip of marginal findings would give.
 
@@ -117,16 +158,16 @@ def _could_become(found: _Ranked, at_least: Ints, at_most: Ints) -> Texts:
     """
     n = len(at_least)
     decided = at_least == at_most
-    words = np.array([*EFFECTS, "undetermined"], dtype=object)
     worse = found.clear & found.marginal & decided[found.site] & (found.rank > at_least[found.site])
     firm = _most(found.site, found.rank, found.hit & ~found.marginal, n)
     next_hit = _most(found.site, found.rank, found.hit & (found.rank < at_least[found.site]), n)
     doubt = _most(found.site, found.rank, found.unknown, n)
     lost = np.flatnonzero(decided & (at_least > 0) & (firm < at_least))
     lesser = np.where(doubt[lost] <= next_hit[lost], next_hit[lost], len(EFFECTS))
-    return joined(
-        np.concatenate([found.site[worse], lost]), np.concatenate([words[found.rank[worse]], words[lesser]]), n
-    )
+    place, words = np.argsort(np.argsort(ENDS)), np.array(sorted(ENDS), dtype=object)
+    rank = place[np.concatenate([found.rank[worse], lesser])]
+    pair = np.unique(np.concatenate([found.site[worse], lost]) * len(words) + rank)
+    return joined(pair // len(words), pair % len(words), words, n)
 
 
 def _most(site: Ints, rank: Ints, rows: Bools, n: int) -> Ints:
@@ -135,14 +176,15 @@ def _most(site: Ints, rank: Ints, rows: Bools, n: int) -> Ints:
     return out
 
 
-def _joined_words(site: Ints, cells: pd.Series, n: int) -> Texts:
-    """Join cells that are lists themselves; few distinct ones repeat, so a bit stands for each word."""
-    codes, unique = pd.factorize(cells)
-    words = sorted({word for cell in unique for word in str(cell).split(";") if word})
-    masks = np.array([sum(1 << words.index(w) for w in str(cell).split(";") if w) for cell in unique], dtype=np.int64)
-    bits = np.zeros(n, dtype=np.int64)
-    if len(codes):
-        np.bitwise_or.at(bits, site, masks[codes])
-    kinds, code = np.unique(bits, return_inverse=True)
-    texts = np.array([";".join(w for i, w in enumerate(words) if kind >> i & 1) for kind in kinds], dtype=object)
-    return texts[code] if n else np.zeros(0, dtype=object)
+def _joined_words(site: Ints, cells: pd.Series, n: int) -> Kinds:
+    """Join cells that are lists themselves."""
+    kinds = _kinds(cells)
+    lists = [[word for word in str(cell).split(";") if word] for cell in kinds.texts]
+    words = np.array(sorted({word for words in lists for word in words}), dtype=object)
+    place = {word: at for at, word in enumerate(words)}
+    pairs = [np.zeros(0, dtype=np.int64)]
+    for number, some in enumerate(lists):
+        own = site[kinds.code == number]
+        pairs += [own * len(words) + place[word] for word in some]
+    pair = np.unique(np.concatenate(pairs))
+    return joined(pair // max(len(words), 1), pair % max(len(words), 1), words, n)

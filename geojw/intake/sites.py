@@ -16,8 +16,9 @@ from geojw.errors import Fault, SitesError
 from geojw.intake.mapping import mapped
 from geojw.law.access_list import text_of
 from geojw.measure.geodesy import WORLD, AnalysisCRS, Geometries
-from geojw.measure.index import AREA, LINE
+from geojw.measure.index import POINT, size_of
 from geojw.measure.repair import in_analysis
+from geojw.wording import Texts
 
 COLLECTION = 7
 """Type number of a mixed geometry."""
@@ -113,7 +114,7 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
     frame, renamed = mapped(sites.frame, wanted)
     geometry = np.asarray(frame.geometry.values, dtype=object)
     shapes, bad = in_analysis(geometry, frame.crs, analysis)
-    reasons = np.array(_refusals(geometry, shapes), dtype=object)
+    reasons = _refusals(geometry, shapes)
     if "_reason" in frame.columns:
         told = frame["_reason"].to_numpy(dtype=object)
         reasons = np.where(pd.isna(told), reasons, told)
@@ -140,17 +141,18 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
     return Sites(placed, rejected, (*sites.remarks, *renamed, *remarks), degrees)
 
 
-def _refusals(raw: Geometries, shapes: Geometries) -> list[str]:
+def _refusals(raw: Geometries, shapes: Geometries) -> Texts:
     """Give for each site the reason why it cannot be screened, or nothing."""
-    missing = shapely.is_missing(raw) | shapely.is_empty(raw)
-    mixed = shapely.get_type_id(raw) == COLLECTION
-    lost = shapely.is_empty(shapes)
-    flat = (shapely.get_dimensions(shapes) == AREA) & (shapely.area(shapes) == 0.0)
-    short_line = (shapely.get_dimensions(shapes) == LINE) & (shapely.length(shapes) == 0.0)
-    far = np.fmax.reduce(np.abs(shapely.bounds(shapes)), axis=1, initial=0.0) > FARTHEST_M
-    keys = np.select(
-        [missing, mixed, lost, flat | short_line, far],
-        ["site_empty", "site_mixed", "site_lost", "site_without_size", "site_far"],
-        "",
-    )
-    return [str(key) for key in keys]
+    dimension = np.asarray(shapely.get_dimensions(shapes), dtype=np.int64)
+    bounds = shapely.bounds(shapes)
+    found = {
+        "site_far": np.abs(bounds).max(axis=1, initial=0.0) > FARTHEST_M,
+        "site_without_size": (dimension > POINT) & (size_of(shapes, dimension) == 0.0),
+        "site_lost": shapely.is_empty(shapes),
+        "site_mixed": shapely.get_type_id(raw) == COLLECTION,
+        "site_empty": shapely.is_missing(raw) | shapely.is_empty(raw),
+    }
+    out = np.full(len(raw), "", dtype=object)
+    for key, rows in found.items():  # what is said last counts
+        out[rows] = key
+    return out

@@ -109,16 +109,14 @@ def suspect(
 
 def _spots(sites: Geometries) -> Floats:
     """Take points along the outlines of some sites, an (n, 2) array; sites without an outline give none."""
-    dimension = shapely.get_dimensions(sites)
-    lines = sites[dimension > 0].copy()
-    areas = shapely.get_dimensions(lines) > 1
-    lines[areas] = shapely.boundary(lines[areas])
-    lines = lines[~shapely.is_empty(lines) & (shapely.length(lines) > 0.0)]
+    lines = sites[(shapely.get_dimensions(sites) > 0) & (shapely.length(sites) > 0.0)]
     if not len(lines):
         return np.empty((0, 2))
     bounds = shapely.bounds(lines)
     order = np.lexsort(bounds.T)  # whichever way the file is sorted
     lines = lines[order[np.unique(np.linspace(0, len(lines) - 1, _MOST_SITES).astype(np.int64))]]
+    areas = shapely.get_dimensions(lines) > 1
+    lines[areas] = shapely.boundary(lines[areas])
     shares = (np.arange(_SPOTS) + 0.5) / _SPOTS
     points = shapely.line_interpolate_point(lines[:, None], shares[None, :], normalized=True)
     return np.asarray(shapely.get_coordinates(points))

@@ -220,12 +220,16 @@ def densify(geometries: Geometries, crs: CRS) -> Geometries:
     return out
 
 
+def surely_short(crs: CRS) -> float:
+    """Give the way east and north, added, up to which no edge is split, in the unit of a CRS."""
+    return _EDGE_M[bool(crs.is_geographic)] / (_DEGREE_M if crs.is_geographic else _unit_m(crs))
+
+
 def _may_be_long(geometries: Geometries, crs: CRS) -> NDArray[np.bool_]:
     """Find the few geometries that may have to be taken apart, by what is never less than an edge's length."""
     xy, owner = shapely.get_coordinates(geometries, return_index=True)
     out = np.zeros(len(geometries), dtype=bool)
-    across = np.abs(np.diff(xy, axis=0)).sum(axis=1) * (_DEGREE_M if crs.is_geographic else _unit_m(crs))
-    out[owner[:-1][(across > _EDGE_M[bool(crs.is_geographic)]) & (np.diff(owner) == 0)]] = True
+    out[owner[:-1][(np.abs(np.diff(xy, axis=0)).sum(axis=1) > surely_short(crs)) & (np.diff(owner) == 0)]] = True
     return out
 
 

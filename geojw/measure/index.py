@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
-from threading import RLock
+from threading import RLock, current_thread
 from typing import TYPE_CHECKING, NamedTuple
 
 import geopandas as gpd
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 FACET_EDGES = 4
 """Edges of a chunk of outline to which distances are taken: GEOS compares every edge of a candidate with the site."""
+
+POOL = "geojw"
+"""Name of our threads."""
 
 AREA, LINE, POINT = 2, 1, 0
 """Dimensions of sites and features."""
@@ -319,13 +322,20 @@ def runs(*keys: Ints) -> Ints:
 def in_threads(work: Callable[[slice], None], cuts: Sequence[int], workers: int) -> None:
     """Run `work` on the slices between the cuts; results must not depend on which thread does what."""
     slices = [slice(a, b) for a, b in pairwise(cuts) if b > a]
-    if workers <= 1 or len(slices) <= 1:
+    if workers <= 1 or len(slices) <= 1 or current_thread().name.startswith(POOL):  # one of ours would wait for itself
         for part in slices:
             work(part)
         return
-    with ThreadPoolExecutor(workers) as pool:
-        for future in [pool.submit(work, part) for part in slices]:
-            future.result()
+    futures = [_pool(workers, os.getpid()).submit(work, part) for part in slices]
+    wait(futures)
+    for future in futures:
+        future.result()
+
+
+@cache
+def _pool(workers: int, process: int) -> ThreadPoolExecutor:
+    """Give the threads of this process; starting them for each task would cost more than many a task."""
+    return ThreadPoolExecutor(workers, f"{POOL}-{process}")
 
 
 def even_cuts(count: int, slices: int) -> list[int]:

@@ -51,7 +51,7 @@ def nearest_candidates(
             part.dimension == AREA, part.edges, part.place, grid, kept, distortion, some.start, some.stop
         )
 
-    in_threads(work, even_cuts(len(part.rows), 4 * workers), workers)
+    in_threads(work, even_cuts(len(part.rows), 2 * workers), workers)
     site, feature, ends = (np.concatenate(column) for column in zip(*(found[at] for at in sorted(found)), strict=True))
     return part.rows[site], feature, ends[:, :2], ends[:, 2:]
 

@@ -110,7 +110,7 @@ def _compiled_nearest(
             mine = slice(begins[some.start], begins[some.stop])  # noqa: B023 - run before the loop goes on
             _keep_first(out, site[mine], feature[mine], start[mine], end[mine], analysis)  # noqa: B023
 
-        in_threads(keep, even_cuts(len(begins) - 1, 4 * workers), workers)
+        in_threads(keep, even_cuts(len(begins) - 1, 2 * workers), workers)
     return out
 
 

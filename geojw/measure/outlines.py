@@ -53,7 +53,7 @@ def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int 
     def work(some: slice) -> None:
         found[some.start] = _trace(edges, after, part.place, feature, grid, behind, some.start, some.stop)
 
-    in_threads(work, even_cuts(len(feature), 4 * workers), workers)
+    in_threads(work, even_cuts(len(feature), 2 * workers), workers)
     shapes = np.full(len(feature), None, dtype=object)
     for start in sorted(found):
         _assemble(shapes, start, *found[start])

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from pyproj import CRS
 
-from geojw.measure.geodesy import AnalysisCRS, Floats, Geometries
+from geojw.measure.geodesy import AnalysisCRS, Floats, Geometries, surely_short
 from geojw.measure.index import Bools
 
 
@@ -71,9 +71,10 @@ def are_valid(geometry: Geometries) -> Bools:
     """Whether each shape is valid, as GEOS says it; of many, those about which there is no doubt are known before."""
     if len(geometry) < WORTH_COMPILED:
         return np.asarray(shapely.is_valid(geometry), dtype=bool)
-    from geojw.measure.simple import are_simple  # noqa: PLC0415 - numba is loaded only where there are many
+    from geojw.measure.simple import are_simple, plain_rings  # noqa: PLC0415 - numba is loaded only where there are many
 
-    out = are_simple(geometry)
+    rings, out = plain_rings(geometry), np.zeros(len(geometry), dtype=bool)
+    out[rings.rows] = are_simple(rings)
     doubtful = np.flatnonzero(~out)
     out[doubtful] = shapely.is_valid(geometry[doubtful])
     return out
@@ -124,6 +125,32 @@ def repaired(geometry: Geometries, crs: CRS) -> tuple[Geometries, Geometries, Bo
 
 def in_analysis(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[Geometries, Repairs]:
     """Repair copies in the CRS of delivery and project them; what is lost comes back empty."""
+    if len(geometry) < WORTH_COMPILED:
+        return _mended(geometry, crs, analysis)
+    n, shapes = len(geometry), _plain(geometry, crs, analysis)
+    rest = np.flatnonzero(shapely.is_missing(shapes))
+    shapes[rest], mended = _mended(geometry[rest], crs, analysis)
+    all_ = Repairs(np.zeros(n, bool), np.full(n, "", object), np.zeros(n), geometry.copy(), np.ones(n, bool))
+    for whole, some in zip(vars(all_).values(), vars(mended).values(), strict=True):
+        whole[rest] = some
+    return shapes, all_
+
+
+def _plain(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> Geometries:
+    """Project the many polygons in which there is beyond doubt nothing to be mended and no edge to be split."""
+    from geojw.measure.simple import are_simple, plain_rings, polygons_of  # noqa: PLC0415 - numba is loaded only for many
+
+    rings, out = plain_rings(geometry), np.full(len(geometry), None, dtype=object)
+    good = are_simple(rings, 360.0 if crs.is_geographic else FARTHEST, surely_short(crs))
+    if len(rings.rows):
+        rings = rings._replace(xy=analysis.of_crs(rings.xy, crs))
+        good &= are_simple(rings)
+        out[rings.rows[good]] = polygons_of(rings)[good]
+    return out
+
+
+def _mended(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[Geometries, Repairs]:
+    """Repair and project what may need it."""
     flat, fixed, invalid = repaired(geometry, crs)
     why = np.full(len(flat), "", dtype=object)
     why[invalid] = shapely.is_valid_reason(flat[invalid])

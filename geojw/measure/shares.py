@@ -75,7 +75,7 @@ def shared(part: Part, grid: Grid, workers: int = 1) -> tuple[Ints, Ints, Floats
     def work(some: slice) -> None:
         found[some.start] = measure(part.edges, part.place, part.size, grid, some.start, some.stop)
 
-    in_threads(work, even_cuts(len(part.rows), 4 * workers), workers)
+    in_threads(work, even_cuts(len(part.rows), 2 * workers), workers)
     none = np.zeros(0, dtype=np.int64)
     parts = [found[start] for start in sorted(found)] or [(none, none, np.zeros(0))]
     site, feature, size = (np.concatenate(column) for column in zip(*parts, strict=True))

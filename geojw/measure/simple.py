@@ -7,40 +7,72 @@ GEOS, whose answer takes fifty times as long.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import shapely
 from numba import njit
 from shapely import GeometryType
 
 from geojw.measure.exact import SIDE_ERROR
-from geojw.measure.geodesy import Geometries
+from geojw.measure.geodesy import Floats, Geometries
 from geojw.measure.index import Bools
+from geojw.measure.pieces import Ints
 
 MOST_VERTICES = 64
 """Every edge is compared with every other: above, GEOS is as fast."""
 
 
-def are_simple(geometries: Geometries) -> Bools:
+class Rings(NamedTuple):
     """
-    Find polygons that are surely valid.
+    Polygons of one ring of few vertices each.
 
     Parameters
     ----------
-    geometries
-        Any.
+    rows
+        Their positions among others.
+    xy, ends
+        Their vertices, and where each ring begins and the last one ends.
+    """
+
+    rows: Ints
+    xy: Floats
+    ends: Ints
+
+
+def plain_rings(geometries: Geometries) -> Rings:
+    """Take those of many geometries apart that are polygons of one ring of few vertices, without heights."""
+    count = shapely.get_num_coordinates(geometries)
+    plain = (shapely.get_type_id(geometries) == GeometryType.POLYGON) & (count <= MOST_VERTICES)
+    plain &= (shapely.get_num_interior_rings(geometries) == 0) & ~shapely.has_z(geometries) & ~shapely.has_m(geometries)
+    rows = np.flatnonzero(plain)
+    ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(count[rows], dtype=np.int64)])
+    return Rings(rows, shapely.get_coordinates(geometries[rows]), ends)
+
+
+def are_simple(rings: Rings, most: float = np.inf, longest: float = np.inf) -> Bools:
+    """
+    Find rings that make surely valid polygons.
+
+    Parameters
+    ----------
+    rings
+        Of polygons.
+    most, longest
+        What no coordinate may exceed, nor the way from one vertex to the next, east and north added.
 
     Returns
     -------
     ndarray
-        False says nothing.
+        For each ring; False says nothing.
     """
-    count = shapely.get_num_coordinates(geometries)
-    plain = (shapely.get_type_id(geometries) == GeometryType.POLYGON) & (count <= MOST_VERTICES)
-    plain &= shapely.get_num_interior_rings(geometries) == 0
-    rows = np.flatnonzero(plain)
-    ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(count[rows], dtype=np.int64)])
-    plain[rows] = _rings_simple(shapely.get_coordinates(geometries[rows]), ends)
-    return np.asarray(plain, dtype=bool)
+    return np.asarray(_rings_simple(rings.xy, rings.ends, most, longest), dtype=bool)
+
+
+def polygons_of(rings: Rings) -> Geometries:
+    """Make polygons of rings."""
+    offsets = (rings.ends, np.arange(len(rings.rows) + 1))
+    return np.asarray(shapely.from_ragged_array(GeometryType.POLYGON, rings.xy, offsets), dtype=object)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -63,16 +95,18 @@ def _surely_turns(ax, ay, bx, by, cx, cy):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ring_simple(xy, first, last):
-    """Whether a closed ring of the points from first to last meets itself nowhere."""
+def _ring_simple(xy, first, last, most, longest):
+    """Whether a closed ring of the points from first to last meets itself nowhere, and keeps to what is asked."""
     if last - first < 4 or xy[first, 0] != xy[last - 1, 0] or xy[first, 1] != xy[last - 1, 1]:
         return False
     edges = last - first - 1
     for i in range(first, last):
-        if not (np.isfinite(xy[i, 0]) and np.isfinite(xy[i, 1])):
+        if not (np.isfinite(xy[i, 0]) and np.isfinite(xy[i, 1])) or max(abs(xy[i, 0]), abs(xy[i, 1])) > most:
             return False
     for e in range(edges):
         a, b, c = first + e, first + e + 1, first + (e + 1) % edges + 1
+        if not abs(xy[b, 0] - xy[a, 0]) + abs(xy[b, 1] - xy[a, 1]) <= longest:
+            return False
         if not _surely_turns(xy[a, 0], xy[a, 1], xy[b, 0], xy[b, 1], xy[c, 0], xy[c, 1]):
             return False
     for e in range(edges - 2):
@@ -90,8 +124,8 @@ def _ring_simple(xy, first, last):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _rings_simple(xy, ends):
+def _rings_simple(xy, ends, most, longest):
     out = np.empty(len(ends) - 1, dtype=np.bool_)
     for ring in range(len(ends) - 1):
-        out[ring] = _ring_simple(xy, ends[ring], ends[ring + 1])
+        out[ring] = _ring_simple(xy, ends[ring], ends[ring + 1], most, longest)
     return out

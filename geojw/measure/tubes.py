@@ -57,7 +57,7 @@ def tube_areas(
             part.edges, part.place, grid, kept, accuracy_m, site_accuracy_m, most_m, grown, out, some.start, some.stop
         )
 
-    in_threads(work, even_cuts(len(part.rows), 4 * workers), workers)
+    in_threads(work, even_cuts(len(part.rows), 2 * workers), workers)
     return out
 
 

@@ -85,8 +85,8 @@ class Tables:
             The sites in longitude and latitude, where they came so (`intake.sites.Sites`).
         """
         tables = {
-            "verdicts": screening.verdicts, "findings": screening.coded_findings, "overlaps": screening.coded_overlaps,
-            "rejected": screening.rejected,
+            "verdicts": screening.coded_verdicts, "findings": screening.coded_findings,
+            "overlaps": screening.coded_overlaps, "rejected": screening.rejected,
         }  # fmt: skip
         for name, frame in tables.items():
             self._table(f"{name}.{self.format}").add(frame)
@@ -95,7 +95,7 @@ class Tables:
     def _add_shapes(
         self, screening: Screening, layers: Mapping[str, LayerData], degrees: Geometries | None, *, only_not_clear: bool
     ) -> None:
-        verdicts = screening.verdicts
+        verdicts = screening.coded_verdicts
         if only_not_clear:
             verdicts = verdicts[(verdicts["verdict"] != "clear")]
         ids = pd.Index(verdicts["site_id"])

@@ -352,6 +352,8 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
             )
             summary.add(tally)
             gc.collect()
+            if summary.screened == tally.screened:  # what the first batch loaded stays too
+                gc.freeze()
             yield part
         behind.result()
     if not summary.in_batches:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from geojw.decide.screening import REJECTED, Screening
@@ -54,11 +55,11 @@ class Tally:
     @classmethod
     def of(cls, part: Screening, remarks: Sequence[Fault], *, large: bool) -> Tally:
         """Count a batch; of a large run, sites that are clear are not among the strictest."""
-        shown = part.verdicts[part.verdicts["verdict"] != "clear"] if large else part.verdicts
+        shown = part.coded_verdicts[part.coded_verdicts["verdict"] != "clear"] if large else part.coded_verdicts
         return cls(
-            screened=len(part.verdicts),
-            verdicts=_counts(part.verdicts["verdict"]),
-            at_most=_counts(part.verdicts["at_most"]),
+            screened=len(part.coded_verdicts),
+            verdicts=_counts(part.coded_verdicts["verdict"]),
+            at_most=_counts(part.coded_verdicts["at_most"]),
             lifted=int((part.coded_findings["outcome"] == "lifted").sum()),
             rejected=_rows(part.rejected.iloc[:REMARKS_KEPT][list(REJECTED)]),
             worst=_rows(strictest(shown)[list(VERDICTS)]),
@@ -74,8 +75,9 @@ class Tally:
 
 def strictest(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Give the rows that the terminal shows, the strictest first."""
-    by = ["verdict", "site_id"]
-    return verdicts.sort_values(by, key=lambda c: c.map(RANK) if c.name == "verdict" else c).iloc[:SHOWN]
+    verdicts = verdicts if verdicts["site_id"].is_monotonic_increasing else verdicts.sort_values("site_id")
+    rank = verdicts["verdict"].astype(str).map(RANK).to_numpy(dtype=np.int64)
+    return verdicts.iloc[np.argsort(rank, kind="stable")[:SHOWN]]
 
 
 def told(fault: Fault) -> dict[str, Any]:
