@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from geojw.errors import Fault, GeojwError, OutputError, PackError, SitesError
-from geojw.law.access_list import EFFECTS
+from geojw.law.effects import EFFECTS
 from geojw.options import PATH, asked, reading
 from geojw.terminal import LINE, print_heading, print_inspection, print_summary, progress
 from geojw.terminal import console as _console
@@ -192,13 +192,22 @@ def _screen(
     no_map, kind = (True, _parquet(kind)) if engine == "dask" else (no_map, kind)
     from geojw.intake.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
 
-    shared_reader()  # it loads while we do
-    from geojw.runs.run import Options, run  # noqa: PLC0415
+    reader = shared_reader()  # it loads while we do
+    from geojw.runs.ahead import Ahead  # noqa: PLC0415
     from geojw.zone import open_zone, today  # noqa: PLC0415
 
-    said = asked(options)
-    place, files = _both_or_all_faults(lambda: open_zone(zone), lambda place: _files(sites, place, **said))
-    wanted = Options(day=on or today(), out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
+    said, day = asked(options), on or today()
+    ahead = Ahead(day, options.get("batch") if no_map else None)
+    ahead.begin(reader, sites, **said)
+    from geojw.runs.run import Options, run  # noqa: PLC0415
+
+    def opened() -> Any:  # noqa: ANN401 - zone.Zone
+        place = open_zone(zone)
+        ahead.opened(place)
+        return place
+
+    place, files = _both_or_all_faults(opened, lambda place: _files(sites, place, **said))
+    wanted = Options(day=day, out=out, lang=lang, format=kind, with_map=not no_map, **options)  # type: ignore[arg-type]
     console = _console(quiet=quiet)
     with progress(lang, quiet=quiet) as tell:
         if engine == "dask":

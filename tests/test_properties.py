@@ -21,7 +21,7 @@ from pandas.testing import assert_frame_equal
 from pyogrio.errors import DataSourceError
 
 import geojw
-from geojw.law.access_list import EFFECTS
+from geojw.law.effects import EFFECTS
 
 SEEDS = st.integers(min_value=0, max_value=100_000)
 SOME = settings(

@@ -11,16 +11,9 @@ import numpy as np
 from geojw.decide.answers import Answer, OnLayer, natural_measures
 from geojw.decide.batch import Batch, LayerData
 from geojw.decide.raster_answers import OnRaster
-from geojw.law.access_list import (
-    EFFECTS,
-    FALSE,
-    TRUE,
-    UNKNOWN,
-    Rule,
-    Three,
-    text_of,
-)  # fmt: skip
+from geojw.law.access_list import FALSE, TRUE, UNKNOWN, Rule, Three, text_of
 from geojw.law.catalogue import Layer
+from geojw.law.effects import EFFECTS
 from geojw.measure.geodesy import Floats
 from geojw.measure.index import Bools
 from geojw.measure.pieces import Ints

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from geojw.decide.batch import CODED_ROWS, Batch
-from geojw.law.access_list import EFFECTS, texts
+from geojw.law.access_list import texts
+from geojw.law.effects import EFFECTS
 from geojw.law.quantity_rows import AREA_UNITS
 from geojw.measure.geodesy import planar_area_m2, read_crs
 from geojw.measure.index import AREA, LINE, Bools
@@ -100,13 +101,14 @@ def _decided(findings: pd.DataFrame, site: Ints, n: int) -> dict[str, Kinds]:
     found = _Ranked(site, rank, hit, unknown, _is(outcome, "clear"), _is(findings["certainty"], "marginal"))
     could = _could_become(found, at_least, at_most)
     shaky = (could.texts != "")[could.code]
+    sureness = np.asarray(np.where(decided, np.where(shaky, 2, 1), 0), dtype=np.int64)
 
     def rules(some: Bools) -> Kinds:
         return joined(site[some], rule.code[some], rule.texts, n)
 
     return {
         "verdict": Kinds(np.where(decided, at_least, len(EFFECTS)), words),
-        "certainty": Kinds(np.where(decided, np.int64(1) + shaky, 0), np.array(["", "firm", "marginal"], dtype=object)),
+        "certainty": Kinds(sureness, np.array(["", "firm", "marginal"], dtype=object)),
         "decided_by": rules(carries),
         "hits": rules(hit),
         "unknown": rules(unknown),

@@ -73,7 +73,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Ask:
-    """One file to read: where it is now, how it is called, and what the user says of it."""
+    """One file to read: where it is, how it is called, what the user says of it, and who is told of its features."""
 
     path: Path
     name: str
@@ -81,6 +81,7 @@ class Ask:
     encoding: str | None
     limits: Limits
     folder: Path
+    told: Callable[[int], None]
 
     def check_features(self, count: int) -> None:
         """Hold the number of features against the limit."""

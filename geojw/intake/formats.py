@@ -40,7 +40,10 @@ _HEADS = {
 }  # fmt: skip
 
 
-def deliver(path: Path, table: str | None, asked: str | None, limits: Limits, folder: Path, target: Path) -> Delivery:
+def deliver(
+    path: Path, table: str | None, asked: str | None, limits: Limits, folder: Path, target: Path,
+    told: Callable[[int], None],
+) -> Delivery:  # fmt: skip
     """
     Read one file of sites into an Arrow file.
 
@@ -58,6 +61,8 @@ def deliver(path: Path, table: str | None, asked: str | None, limits: Limits, fo
         An empty folder to work in.
     target
         The Arrow file to write.
+    told
+        Told how many features there are to be read.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def deliver(path: Path, table: str | None, asked: str | None, limits: Limits, fo
     path = safety.local_file(path)
     safety.check_size(path, limits)
     hashes = safety.hashes_of(path)
-    ask = Ask(_plainly_named(path, folder), path.name, table, asked, limits, folder)
+    ask = Ask(_plainly_named(path, folder), path.name, table, asked, limits, folder, told)
     suffix = path.suffix.lower()
     _check_head(path, suffix)
     with warnings.catch_warnings(record=True) as caught:

@@ -175,7 +175,7 @@ class Features:
         geometry = np.asarray(frame.geometry.values, dtype=object)
         self.adrift: Bools = np.array([v == "unknown" for v in self._texts(frame, "position")], dtype=bool)
         self._check_kind(frame, geometry)
-        shapes, bad = in_analysis(geometry, crs, analysis)
+        shapes, bad = in_analysis(geometry, crs, analysis, kept=True)
         envelopes = []
         for at in np.flatnonzero(bad.invalid):
             changed = abs(float(bad.changed_m2[at]))

@@ -19,17 +19,21 @@ import sys
 import tempfile
 import threading
 import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Self
-
-import pyarrow as pa
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from geojw.errors import Fault, SitesError
-from geojw.intake.delivery import Delivery
-from geojw.intake.encoding import Encoding
-from geojw.intake.safety import Limits
-from geojw.measure.pieces import Ints
+from geojw.intake.safety import Limits, local_file
+
+if TYPE_CHECKING:  # the process is started before anything that is slow to load
+    import pyarrow as pa
+
+    from geojw.intake.delivery import Delivery
+    from geojw.measure.pieces import Ints
 
 MEMORY_MB = 8_000
 """Address space of the reader, where the system can hold it to one."""
@@ -55,6 +59,8 @@ class Delivered:
 
     def take(self, rows: Ints) -> pa.Table:
         """Take sorted rows, piece by piece, so that of a long file only a piece is in memory at a time."""
+        import pyarrow as pa  # noqa: PLC0415 - as above
+
         parts, start = [], 0
         for batch in self.table.to_batches():
             own = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
@@ -83,7 +89,33 @@ class Reader:
         self._skipped = SKIPPED
         self._count = 0
         self._lock = threading.Lock()
+        self._ahead: dict[tuple[object, ...], Future[Delivered]] = {}
         self._process: _Process | None = _Process(self.folder, self._skipped)
+
+    def begin(
+        self, path: Path, limits: Limits, table: str | None, encoding: str | None, told: Callable[[int], None]
+    ) -> None:
+        """
+        Read one file while the caller does something else; `read` then gives it, or says what is wrong with it.
+
+        Parameters
+        ----------
+        path, limits, table, encoding
+            As for `read`.
+        told
+            Told how many features the file says that it has, before they are read, where its format says so.
+        """
+        with suppress(SitesError):  # which is said when it is to be read
+            path = local_file(path)
+            future = self._ahead[path, limits, table, encoding] = Future()
+
+            def read() -> None:
+                try:
+                    future.set_result(self._locked(path, limits, table, encoding, told))
+                except BaseException as problem:  # noqa: BLE001 - raised where it is waited for
+                    future.set_exception(problem)
+
+            threading.Thread(target=read, name=f"reading-{path.name}", daemon=True).start()
 
     def read(self, path: Path, limits: Limits, table: str | None = None, encoding: str | None = None) -> Delivered:
         """
@@ -105,10 +137,17 @@ class Reader:
         SitesError
             With the reasons why it is not read; also where the reading process died or took too long.
         """
-        with self._lock:
-            return self._read(path, limits, table, encoding)
+        begun = self._ahead.pop((path, limits, table, encoding), None)
+        return self._locked(path, limits, table, encoding) if begun is None else begun.result()
 
-    def _read(self, path: Path, limits: Limits, table: str | None, encoding: str | None) -> Delivered:
+    def _locked(self, *asked: Any) -> Delivered:  # noqa: ANN401 - as `_read` has them
+        with self._lock:
+            return self._read(*asked)
+
+    def _read(
+        self, path: Path, limits: Limits, table: str | None, encoding: str | None,
+        told: Callable[[int], None] | None = None,
+    ) -> Delivered:  # fmt: skip
         self._count += 1
         work, target = self.folder / f"work{self._count}", self.folder / f"{self._count}.arrow"
         work.mkdir()
@@ -117,7 +156,7 @@ class Reader:
             "target": str(target),
         }  # fmt: skip
         try:
-            answer = self._started(limits.seconds).ask(asked, limits.seconds, path.name)
+            answer = self._started(limits.seconds).ask(asked, limits.seconds, path.name, told)
         except SitesError:
             self.stop()
             raise
@@ -126,6 +165,8 @@ class Reader:
         if "faults" in answer:
             target.unlink(missing_ok=True)
             raise SitesError([_fault(one) for one in answer["faults"]])
+        import pyarrow as pa  # noqa: PLC0415 - see above
+
         with target.open("rb") as source:
             mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ)
         rows = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all()
@@ -194,8 +235,10 @@ class _Process:
             self._hello = self._answer(seconds, "GDAL")
         return list(self._hello["drivers"])
 
-    def ask(self, question: dict[str, Any], seconds: float, name: str) -> dict[str, Any]:
-        """Put one question and wait for the answer."""
+    def ask(
+        self, question: dict[str, Any], seconds: float, name: str, told: Callable[[int], None] | None = None
+    ) -> dict[str, Any]:
+        """Put one question and wait for the answer; hand on what is told before."""
         stream = self._process.stdin
         try:
             if stream is not None:
@@ -203,7 +246,10 @@ class _Process:
                 stream.flush()
         except OSError:
             raise self._died(name) from None
-        return self._answer(seconds, name)
+        while "features" in (answer := self._answer(seconds, name)):
+            if told is not None:
+                told(answer["features"])
+        return answer
 
     def _answer(self, seconds: float, name: str) -> dict[str, Any]:
         try:
@@ -257,6 +303,9 @@ def _told(faults: tuple[Fault, ...]) -> list[dict[str, Any]]:
 
 
 def _delivery(said: dict[str, Any]) -> Delivery:
+    from geojw.intake.delivery import Delivery  # noqa: PLC0415 - see above
+    from geojw.intake.encoding import Encoding  # noqa: PLC0415
+
     remarks = tuple(_fault(one) for one in said.pop("remarks"))
     return Delivery(**said | {"encoding": Encoding(**said["encoding"]), "remarks": remarks})
 
@@ -269,8 +318,10 @@ def serve() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _confine()
+    sys.modules["geopandas"] = None  # type: ignore[assignment] # pyogrio would load it, which takes longer than all else
     import pyogrio  # noqa: PLC0415 - after the environment of GDAL is set
 
+    del sys.modules["geopandas"]
     from geojw.intake import formats, vectors  # noqa: PLC0415
 
     _say(out, {"drivers": sorted(set(pyogrio.list_drivers()) - vectors.DRIVERS)})
@@ -279,7 +330,7 @@ def serve() -> None:
         try:
             said = formats.deliver(
                 Path(asked["path"]), asked["table"], asked["encoding"], Limits(**asked["limits"]),
-                Path(asked["folder"]), Path(asked["target"]),
+                Path(asked["folder"]), Path(asked["target"]), lambda count: _say(out, {"features": count}),
             )  # fmt: skip
         except SitesError as error:
             _say(out, {"faults": _told(error.faults)})

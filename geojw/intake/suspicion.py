@@ -24,6 +24,9 @@ _TRIES = 300_000
 
 _AT_ONCE = 50_000
 
+_CELLS = 1_000.0
+"""Cells across, into which the places of the points are put."""
+
 _ANNULUS = (0.4, 1.6)
 _ALIKE = 0.2
 """As shares of the meant move's length: how long decoys are, and how close to a meant one they would nearly be it."""
@@ -91,12 +94,12 @@ def suspect(
     moves = _moves(spots, analysis)
     found = []
     for title, reference in references.items():
+        edges = _edges(reference.geometries)
         for offset, move in moves.items():
             tolerance_m = datums().offset[offset].uncertainty_m + (reference.accuracy_m or 0.0)
             length_m = float(np.hypot(*move.mean(axis=0)))
             if not tolerance_m <= _LARGEST_TOLERANCE * length_m:
                 continue
-            edges = _edges(reference.geometries, spots, 2.0 * length_m)
             lead = _lead(spots, move, edges, tolerance_m, list(moves.values()))
             if lead is not None:
                 found.append((lead, title, offset))
@@ -135,37 +138,55 @@ def _moves(spots: Floats, analysis: AnalysisCRS) -> dict[str, Floats]:
     return moves
 
 
-def _edges(geometries: Geometries, spots: Floats, reach_m: float) -> Geometries:
-    """Cut the outlines near the points into their edges."""
+def _edges(geometries: Geometries) -> Floats:
+    """Give the ends of all edges of outlines and lines, an (n, 2, 2) array."""
     lines = geometries[~shapely.is_missing(geometries)]
     lines = lines[shapely.get_dimensions(lines) > 0]
-    window = shapely.box(*(spots.min(axis=0) - reach_m), *(spots.max(axis=0) + reach_m))
-    lines = lines[shapely.intersects(shapely.box(*shapely.bounds(lines).T), window)]
     areas = shapely.get_dimensions(lines) > 1
     rings = shapely.get_rings(shapely.get_parts(lines[areas]))
     parts = np.concatenate([rings, shapely.get_parts(lines[~areas])])
     xy, part = shapely.get_coordinates(parts, return_index=True)
     joined = part[1:] == part[:-1]
-    edges = np.asarray(shapely.linestrings(np.stack([xy[:-1][joined], xy[1:][joined]], axis=1)), dtype=object)
-    return edges[shapely.intersects(edges, window)]
+    return np.asarray(np.stack([xy[:-1][joined], xy[1:][joined]], axis=1))
+
+
+def _beside(edges: Floats, points: Floats, reach_m: float) -> Floats:
+    """Give the edges that may lie within reach of a point: those whose boxes meet a cell near one."""
+    low, high = points.min(axis=0) - reach_m, points.max(axis=0) + reach_m
+    cell_m = max(reach_m, float((high - low).max()) / _CELLS, 1e-3)
+    mask = np.zeros(np.floor((high - low) / cell_m).astype(np.int64) + 3, dtype=np.int64)
+    at = np.floor((points - low) / cell_m).astype(np.int64) + 1
+    for east in (-1, 0, 1):  # nothing within reach is farther than a cell
+        for north in (-1, 0, 1):
+            mask[at[:, 0] + east, at[:, 1] + north] = 1
+    count = np.zeros(np.array(mask.shape) + 1, dtype=np.int64)
+    count[1:, 1:] = mask.cumsum(axis=0).cumsum(axis=1)
+    first = np.clip(np.floor((edges.min(axis=1) - low) / cell_m).astype(np.int64) + 1, 0, mask.shape)
+    last = np.clip(np.floor((edges.max(axis=1) - low) / cell_m).astype(np.int64) + 2, 0, mask.shape)
+    (x0, y0), (x1, y1) = first.T, last.T
+    met = count[x1, y1] - count[x0, y1] - count[x1, y0] + count[x0, y0]
+    return np.asarray(edges[met > 0])
 
 
 def _lead(
-    spots: Floats, move: Floats, edges: Geometries, tolerance_m: float, meant: list[Floats]
+    spots: Floats, move: Floats, edges: Floats, tolerance_m: float, meant: list[Floats]
 ) -> tuple[float, float] | None:
     """Give the fit with the offset undone and as given, if the first leads clearly over everything else."""
-    if not len(edges):
-        return None
-    tree = shapely.STRtree(edges)
+    tree = _tree(_beside(edges, np.concatenate([spots, spots + move]), tolerance_m))
     undone, given = _fit(spots + move, tree, tolerance_m), _fit(spots, tree, tolerance_m)
     if undone < _LEAST_FIT or undone - given < _LEAST_LEAD:
         return None
     decoys = _decoys(move.mean(axis=0), len(spots), [one.mean(axis=0) for one in meant])
+    tree = _tree(_beside(edges, spots, float(np.hypot(*decoys.T).max()) + tolerance_m))
     for some in np.array_split(decoys, 1 + len(decoys) * len(spots) // _AT_ONCE):
         places = (spots[None, :, :] + some[:, None, :]).reshape(-1, 2)
         if undone - _near(places, tree, tolerance_m).reshape(len(some), -1).mean(axis=1).max(initial=0.0) < _LEAST_LEAD:
             return None
     return undone, given
+
+
+def _tree(edges: Floats) -> shapely.STRtree:
+    return shapely.STRtree(np.atleast_1d(np.asarray(shapely.linestrings(edges), dtype=object)))
 
 
 def _decoys(move: Floats, spots: int, meant: list[Floats]) -> Floats:

@@ -255,6 +255,7 @@ def _vector(ask: Ask, driver: str, kind: str, found: Encoding) -> tuple[Delivery
         raise SitesError([Fault("format_differs", ask.name, {"format": kind})])
     count = int(info["features"])
     ask.check_features(count)
+    ask.told(count)
     crs = info["crs"]
     if crs is not None and str(crs).startswith("ENGCRS"):  # "undefined" of a GeoPackage
         crs = None if "ndefined" in str(crs) else crs

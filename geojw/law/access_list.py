@@ -14,11 +14,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from geojw.law.catalogue import ROW, Attribute, Basis, Day, Flag, Positive, Words, Words2
+from geojw.law.effects import EFFECTS, Effect
 from geojw.wording import by_kind
-
-Effect = Literal["prohibit", "approval", "condition", "supervise", "inform"]
-EFFECTS: tuple[str, ...] = ("clear", "inform", "supervise", "condition", "approval", "prohibit")
-"""From the weakest to the strictest; the position is the rank."""
 
 FEW = 32
 """So few cells are matched one by one: finding the equal ones first would take longer."""

@@ -17,8 +17,9 @@ from geojw.decide.batch import LayerData
 from geojw.errors import Fault, LayerError, OutputError
 from geojw.intake.site_files import SiteFiles
 from geojw.intake.sites import place
-from geojw.law.access_list import EFFECTS, FALSE, TRUE, Rule, match_features
+from geojw.law.access_list import FALSE, TRUE, Rule, match_features
 from geojw.law.catalogue import UNLIMITED, Audience, Layer
+from geojw.law.effects import EFFECTS
 from geojw.law.pack import Pack
 from geojw.maps.disclosure import disclosed
 from geojw.maps.generalise import Generalised, Grade, generalise

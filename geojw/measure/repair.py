@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from pyproj import CRS
 
+from geojw.measure.cache import WORTH_VERTICES, digest_of, remembered
 from geojw.measure.geodesy import AnalysisCRS, Floats, Geometries, surely_short
 from geojw.measure.index import Bools
 
@@ -67,16 +68,32 @@ def is_wild(geometry: Geometries, *, degrees: bool) -> Bools:
     return np.asarray(wild & ~empty, dtype=bool)
 
 
-def are_valid(geometry: Geometries) -> Bools:
-    """Whether each shape is valid, as GEOS says it; of many, those about which there is no doubt are known before."""
+def are_valid(geometry: Geometries, *, kept: bool = False) -> Bools:
+    """
+    Whether each shape is valid, as GEOS says it.
+
+    Parameters
+    ----------
+    geometry
+        Of many, those about which there is no doubt are known before.
+    kept
+        Whether the shapes are a layer's, that come again: what GEOS said of large ones is kept on disk.
+    """
+
+    def by_geos(some: Geometries) -> Bools:
+        if kept and int(shapely.get_num_coordinates(some).sum()) >= WORTH_VERTICES:
+            said = remembered("valid", (digest_of(some),), lambda: (np.asarray(shapely.is_valid(some), dtype=bool),))
+            return np.asarray(said[0], dtype=bool)
+        return np.asarray(shapely.is_valid(some), dtype=bool)
+
     if len(geometry) < WORTH_COMPILED:
-        return np.asarray(shapely.is_valid(geometry), dtype=bool)
+        return by_geos(geometry)
     from geojw.measure.simple import are_simple, plain_rings  # noqa: PLC0415 - numba is loaded only where there are many
 
     rings, out = plain_rings(geometry), np.zeros(len(geometry), dtype=bool)
     out[rings.rows] = are_simple(rings)
     doubtful = np.flatnonzero(~out)
-    out[doubtful] = shapely.is_valid(geometry[doubtful])
+    out[doubtful] = by_geos(geometry[doubtful])
     return out
 
 
@@ -96,9 +113,9 @@ def is_tangled(shape: shapely.Geometry) -> bool:
     return met * len(boxes) > MOST_MET * len(boxes) + MOST_CROSSINGS
 
 
-def repaired(geometry: Geometries, crs: CRS) -> tuple[Geometries, Geometries, Bools]:
+def repaired(geometry: Geometries, crs: CRS, *, kept: bool = False) -> tuple[Geometries, Geometries, Bools]:
     """
-    Repair copies in the CRS of delivery.
+    Repair copies in the CRS of delivery; `kept` as in `are_valid`.
 
     Returns
     -------
@@ -114,7 +131,7 @@ def repaired(geometry: Geometries, crs: CRS) -> tuple[Geometries, Geometries, Bo
         flat[high] = shapely.force_2d(flat[high])
     missing = shapely.is_missing(flat) | is_wild(flat, degrees=crs.is_geographic)
     flat[missing] = shapely.Polygon()
-    invalid = ~are_valid(flat)
+    invalid = ~are_valid(flat, kept=kept)
     for at in np.flatnonzero(invalid):
         if is_tangled(flat[at]):
             flat[at], invalid[at] = shapely.Polygon(), False
@@ -123,13 +140,15 @@ def repaired(geometry: Geometries, crs: CRS) -> tuple[Geometries, Geometries, Bo
     return flat, fixed, invalid
 
 
-def in_analysis(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[Geometries, Repairs]:
-    """Repair copies in the CRS of delivery and project them; what is lost comes back empty."""
+def in_analysis(
+    geometry: Geometries, crs: CRS, analysis: AnalysisCRS, *, kept: bool = False
+) -> tuple[Geometries, Repairs]:
+    """Repair copies in the CRS of delivery and project them; what is lost is empty. `kept` as in `are_valid`."""
     if len(geometry) < WORTH_COMPILED:
-        return _mended(geometry, crs, analysis)
+        return _mended(geometry, crs, analysis, kept=kept)
     n, shapes = len(geometry), _plain(geometry, crs, analysis)
     rest = np.flatnonzero(shapely.is_missing(shapes))
-    shapes[rest], mended = _mended(geometry[rest], crs, analysis)
+    shapes[rest], mended = _mended(geometry[rest], crs, analysis, kept=kept)
     all_ = Repairs(np.zeros(n, bool), np.full(n, "", object), np.zeros(n), geometry.copy(), np.ones(n, bool))
     for whole, some in zip(vars(all_).values(), vars(mended).values(), strict=True):
         whole[rest] = some
@@ -149,14 +168,14 @@ def _plain(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> Geometries:
     return out
 
 
-def _mended(geometry: Geometries, crs: CRS, analysis: AnalysisCRS) -> tuple[Geometries, Repairs]:
+def _mended(geometry: Geometries, crs: CRS, analysis: AnalysisCRS, *, kept: bool) -> tuple[Geometries, Repairs]:
     """Repair and project what may need it."""
-    flat, fixed, invalid = repaired(geometry, crs)
+    flat, fixed, invalid = repaired(geometry, crs, kept=kept)
     why = np.full(len(flat), "", dtype=object)
     why[invalid] = shapely.is_valid_reason(flat[invalid])
     shapes = analysis.project(fixed, crs)
     shapes[~_finite(shapes)] = shapely.Polygon()
-    bent = np.flatnonzero(~are_valid(shapes))  # thin shapes may cross themselves once projected
+    bent = np.flatnonzero(~are_valid(shapes, kept=kept))  # thin shapes may cross themselves once projected
     shapes[bent] = [_made_valid(shape) for shape in shapes[bent]]
     raw = flat.copy()
     raw[invalid] = analysis.project(flat[invalid], crs)

@@ -22,8 +22,8 @@ from geojw.errors import Fault, LayerError, OutputError
 from geojw.intake.site_files import SiteFiles
 from geojw.intake.sites import Sites, place
 from geojw.law import notices
-from geojw.law.access_list import EFFECTS
 from geojw.law.catalogue import Audience
+from geojw.law.effects import EFFECTS
 from geojw.law.pack import Pack
 from geojw.runs import report, tables
 from geojw.runs.folder import PASSPORT

@@ -12,7 +12,7 @@ import pandas as pd
 from geojw.decide.screening import REJECTED, Screening
 from geojw.decide.verdicts import VERDICTS
 from geojw.errors import Fault
-from geojw.law.access_list import EFFECTS
+from geojw.law.effects import EFFECTS
 
 REMARKS_KEPT = 1_000
 SHOWN = 50

@@ -1,0 +1,63 @@
+"""What many sites need is loaded while they are read."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from geojw.intake.quarantine import Reader
+from geojw.zone import Zone
+
+
+class Ahead:
+    """
+    Reading that goes on while the zone is opened, and the loading of what so many sites need.
+
+    Nothing depends on it: what was not loaded, or could not be, is loaded where it is needed, and told there.
+
+    Parameters
+    ----------
+    day
+        The day whose rules count.
+    whole
+        From more sites than this on, layers are read whole before the first batch; None for runs with a map.
+    """
+
+    def __init__(self, day: date, whole: int | None) -> None:
+        self.day, self.whole = day, whole
+        self._zone: Zone | None = None
+        self._opened = Event()
+        self._thread: Thread | None = None
+
+    def begin(self, reader: Reader, paths: tuple[Path, ...], **asked: Any) -> None:  # noqa: ANN401 - as `SiteFiles` takes them
+        """Begin to read files."""
+        for path in paths:
+            reader.begin(path, asked["limits"], asked.get("table"), asked.get("encoding"), self._told)
+
+    def opened(self, zone: Zone) -> None:
+        """Say that the zone is there."""
+        self._zone = zone
+        self._opened.set()
+
+    def _told(self, count: int) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._load, args=(count,), name="loading", daemon=True)
+            self._thread.start()
+
+    def _load(self, count: int) -> None:
+        from geojw.decide.screening import MANY  # noqa: PLC0415 - loaded while others wait
+
+        if count < MANY:
+            return
+        with suppress(Exception):
+            from geojw.measure.compiled import load  # noqa: PLC0415
+
+            load()
+            self._opened.wait()
+            if self._zone is not None and self.whole is not None and count > self.whole:
+                from geojw.runs.run import read_layers  # noqa: PLC0415
+
+                read_layers(self._zone, sorted({rule.layer for rule in self._zone.pack.in_force(self.day)}))
