@@ -107,7 +107,7 @@ def _decided(findings: pd.DataFrame, site: Ints, n: int) -> dict[str, Kinds]:
         return joined(site[some], rule.code[some], rule.texts, n)
 
     return {
-        "verdict": Kinds(np.where(decided, at_least, len(EFFECTS)), words),
+        "verdict": Kinds(np.asarray(np.where(decided, at_least, len(EFFECTS)), dtype=np.int64), words),
         "certainty": Kinds(sureness, np.array(["", "firm", "marginal"], dtype=object)),
         "decided_by": rules(carries),
         "hits": rules(hit),
@@ -123,7 +123,8 @@ def _decided(findings: pd.DataFrame, site: Ints, n: int) -> dict[str, Kinds]:
 def _kinds(column: pd.Series) -> Kinds:
     """Give a column of words that repeat by their codes, the words sorted."""
     if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.is_monotonic_increasing:
-        return Kinds(column.cat.codes.to_numpy(dtype=np.int64), np.asarray(column.cat.categories, dtype=object))
+        codes = np.asarray(column.cat.codes, dtype=np.int64)
+        return Kinds(codes, np.asarray(column.cat.categories, dtype=object))
     code, words = pd.factorize(column.to_numpy(dtype=object), sort=True)
     return Kinds(np.asarray(code, dtype=np.int64), np.asarray(words, dtype=object))
 

@@ -318,10 +318,12 @@ def serve() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _confine()
-    sys.modules["geopandas"] = None  # type: ignore[assignment] # pyogrio would load it, which takes longer than all else
+    slow = ("pandas", "geopandas")  # pyogrio would load them, which takes longer than all else, for what is not used
+    sys.modules.update(dict.fromkeys(slow))  # type: ignore[arg-type]
     import pyogrio  # noqa: PLC0415 - after the environment of GDAL is set
 
-    del sys.modules["geopandas"]
+    for name in slow:
+        del sys.modules[name]
     from geojw.intake import formats, vectors  # noqa: PLC0415
 
     _say(out, {"drivers": sorted(set(pyogrio.list_drivers()) - vectors.DRIVERS)})
