@@ -220,10 +220,12 @@ class OnLayer:
             if not rows.size or np.isnan(theirs[selection.kept]).any():
                 continue
             moved, workers = part.copy(), self.batch.workers
-            most = accuracy.most_changed(shapes.take(rows), selection, theirs, own[rows], grown=grown, workers=workers)
-            moved[rows] = np.clip(part[rows] + (most if grown else -most), 0.0, shapes.size[rows])
-            firm[rows] = survives(moved)[rows]  # even if all of it changed
-            rows = rows[~firm[rows]]
+            if shapes.many:
+                some = shapes.take(rows)
+                most = accuracy.most_changed(some, selection, theirs, own[rows], grown=grown, workers=workers)
+                moved[rows] = np.clip(part[rows] + (most if grown else -most), 0.0, some.size)
+                firm[rows] = survives(moved)[rows]  # even if all of it changed
+                rows = rows[~firm[rows]]
             moved[rows] = accuracy.moved_overlap(
                 shapes.take(rows), part[rows], selection, theirs, own[rows], self.batch.pack.zone.site_accuracy_m,
                 grown=grown, workers=workers,

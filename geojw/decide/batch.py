@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geojw.law.access_list import Three, match_sites, texts
+from geojw.law.access_list import Cells, Three, cells_of, match_sites, texts
 from geojw.law.pack import Pack
 from geojw.measure.coverage import Coverage
 from geojw.measure.geodesy import AnalysisCRS, Floats
@@ -74,6 +74,27 @@ class LayerData:
         return {}
 
 
+class Columns(Mapping[str, Cells]):
+    """The columns of a frame as they are matched, each made when it is first asked for."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame, self._made = frame, dict[str, Cells]()
+
+    def __getitem__(self, name: str) -> Cells:
+        if name not in self._made:
+            self._made[name] = cells_of(self._frame[name])
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._frame.columns)
+
+    def __len__(self) -> int:
+        return len(self._frame.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._frame.columns
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """
@@ -117,6 +138,11 @@ class Batch:
         """The ids as tables hold them."""
         return pd.array(self.ids, dtype="str")
 
+    @cached_property
+    def cells(self) -> Columns:
+        """The attributes, column by column, as they are matched."""
+        return Columns(self.attributes)
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -124,7 +150,7 @@ class Batch:
         """Ask the sites for every key of an `applies` or `unless`, as `match_sites`; many rules ask the same."""
         key = repr(sorted(wanted.items()))
         if key not in self.asked:
-            self.asked[key] = match_sites(self.attributes, wanted, self.pack.zone.attributes)
+            self.asked[key] = match_sites(self.cells, len(self), wanted, self.pack.zone.attributes)
         return self.asked[key]
 
 

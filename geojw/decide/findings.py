@@ -45,6 +45,11 @@ WINDS = ("n", "ne", "e", "se", "s", "sw", "w", "nw", "any")
 Cells = np.ndarray[Any, Any] | str
 """A column, or the text that all its rows have in common."""
 
+NOBODY: Mapping[str, Any] = {"row": np.zeros(0, dtype=np.int64)} | {
+    name: np.zeros(0, dtype=float if name in NUMBERS else object) for name in FINDINGS[1:]
+}
+"""The columns of a rule that governs no site."""
+
 Columns = Mapping[str, Any]
 """The `Cells` of a table to be: one frame is made of a whole batch, for small frames cost more than their figures."""
 
@@ -91,9 +96,7 @@ class LayerFindings:
         applies, asked = self.batch.matched(rule.applies)
         rows = np.flatnonzero(applies != FALSE)
         if not rows.size:  # nobody is governed, so nothing is measured
-            return {"row": rows} | {
-                name: np.zeros(0, dtype=float if name in NUMBERS else object) for name in FINDINGS[1:]
-            }
+            return NOBODY
         answer = None if failed or self.on_layer is None else self.on_layer.answer(rule)
         lifted, unshown = self._exception(rule)
         outcome = self._outcome(rule, answer, applies, lifted)
@@ -113,7 +116,8 @@ class LayerFindings:
             frame |= {"measure": measure, "value": nothing, "margin": nothing, "certainty": blank}
             frame |= {"feature_ids": blank, "margin_unit": blank, "sliver": np.zeros(n, dtype=bool)}
         else:
-            margin = np.where(np.isin(outcome, ("hit", "clear", "lifted")), answer.margin, np.nan)
+            tested = (outcome == "hit") | (outcome == "clear")
+            margin = np.where(tested | (outcome == "lifted"), answer.margin, np.nan)
             sure = np.where(answer.firm, "firm", "marginal")
             frame |= {"measure": answer.measure, "value": _rounded(answer.value, answer.measure)}
             frame |= {
@@ -122,7 +126,7 @@ class LayerFindings:
                 "sliver": answer.sliver,
             }
             frame |= {"margin_unit": np.where(np.isnan(margin), "", answer.unit)}
-            frame |= {"certainty": np.where(np.isin(outcome, ("hit", "clear")), sure, "")}
+            frame |= {"certainty": np.where(tested, sure, "")}
         return {"row": rows} | {name: _column(frame[name], rows) for name in FINDINGS[1:]}
 
     # -- outcome and effect -----------------------------------------------------------------------

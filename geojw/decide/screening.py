@@ -164,10 +164,9 @@ def screen(
         raise CRSError([Fault("sites_index", "sites")])
     sites = sites if sites.index.is_monotonic_increasing else sites.sort_index()
     many = len(sites) >= MANY if many is None else many
-    parts = [
-        _screen_batch(sites.iloc[start : start + batch], source, on, lang, workers or default_workers(), many=many)
-        for start in range(0, max(len(sites), 1), max(batch, 1))
-    ]
+    size = max(batch, 1)
+    cut = [sites.iloc[start : start + size] for start in range(0, len(sites), size)] if len(sites) > size else [sites]
+    parts = [_screen_batch(some, source, on, lang, workers or default_workers(), many=many) for some in cut]
     return Screening(
         coded_verdicts=_stacked([part.coded_verdicts for part in parts]),
         coded_findings=_stacked([part.coded_findings for part in parts]),

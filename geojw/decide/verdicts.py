@@ -90,15 +90,15 @@ def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
 
 def _decided(findings: pd.DataFrame, site: Ints, n: int) -> dict[str, Kinds]:
     """Decide each of so many sites; `site` is the position of each finding's."""
-    rank = _looked_up(findings["effect"], {word: rank for rank, word in enumerate(EFFECTS)})
-    outcome, rule = findings["outcome"], _kinds(findings["rule_id"])
+    effect, outcome, rule = (_kinds(findings[name]) for name in ("effect", "outcome", "rule_id"))
+    rank = np.array([EFFECTS.index(word) for word in effect.texts], dtype=np.int64)[effect.code]
     hit, unknown, lifted = (_is(outcome, *words) for words in (("hit",), UNKNOWN_OUTCOMES, ("lifted",)))
     at_least, doubt = _most(site, rank, hit, n), _most(site, rank, unknown, n)
     at_most = np.maximum(at_least, doubt)
     decided = at_least == at_most
     words = np.array(ENDS, dtype=object)
     carries = (hit & decided[site] & (rank == at_least[site])) | (unknown & (rank > at_least[site]))
-    found = _Ranked(site, rank, hit, unknown, _is(outcome, "clear"), _is(findings["certainty"], "marginal"))
+    found = _Ranked(site, rank, hit, unknown, _is(outcome, "clear"), _is(_kinds(findings["certainty"]), "marginal"))
     could = _could_become(found, at_least, at_most)
     shaky = (could.texts != "")[could.code]
     sureness = np.asarray(np.where(decided, np.where(shaky, 2, 1), 0), dtype=np.int64)
@@ -125,18 +125,12 @@ def _kinds(column: pd.Series) -> Kinds:
     if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.is_monotonic_increasing:
         codes = np.asarray(column.cat.codes, dtype=np.int64)
         return Kinds(codes, np.asarray(column.cat.categories, dtype=object))
-    code, words = pd.factorize(column.to_numpy(dtype=object), sort=True)
+    words, code = np.unique(column.to_numpy(dtype=object), return_inverse=True)
     return Kinds(np.asarray(code, dtype=np.int64), np.asarray(words, dtype=object))
 
 
-def _looked_up(column: pd.Series, table: Mapping[str, int]) -> Ints:
-    kinds = _kinds(column)
-    return np.array([table[word] for word in kinds.texts], dtype=np.int64)[kinds.code]
-
-
-def _is(column: pd.Series, *words: str) -> Bools:
+def _is(kinds: Kinds, *words: str) -> Bools:
     """Whether each cell is one of some words."""
-    kinds = _kinds(column)
     return np.array([word in words for word in kinds.texts], dtype=bool)[kinds.code]
 
 

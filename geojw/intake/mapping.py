@@ -32,12 +32,12 @@ def sources(fields: Sequence[str], wanted: Iterable[str]) -> dict[str, list[str]
         Column asked for -> columns of the file, that of its own name first; those without any are left out.
     """
     names = wanted if isinstance(wanted, Mapping) else dict.fromkeys(wanted, ())
-    cut = _cut(names)
+    cut, plain = _cut(names), {field: field.strip().casefold() for field in fields}
     out: dict[str, list[str]] = {}
     for key, others in names.items():
         known = {name.casefold() for name in (key, *others)}
         found = [f for f in fields if f == key]
-        found += [f for f in fields if f != key and (f.strip().casefold() in known or cut.get(f) == key)]
+        found += [f for f in fields if f != key and (plain[f] in known or cut.get(f) == key)]
         if found:
             out[key] = found
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
@@ -152,9 +153,17 @@ def texts(cells: pd.Series) -> NDArray[np.object_]:
     return np.array([text_of(cell) for cell in cells], dtype=object)
 
 
-def listed(value: str, patterns: Iterable[str]) -> bool:
+def listed(value: str, patterns: tuple[str, ...]) -> bool:
     """Whether a value is one of the listed, ``26*`` being a prefix."""
-    return any(value.startswith(p[:-1]) if p.endswith("*") else value == p for p in patterns)
+    whole, begun = _parted(patterns)
+    return value in whole or value.startswith(begun)
+
+
+@lru_cache(maxsize=4096)
+def _parted(patterns: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Part what is a whole word from what is a prefix."""
+    begun = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
+    return frozenset(pattern for pattern in patterns if not pattern.endswith("*")), begun
 
 
 def _is_coarser(value: str, patterns: Iterable[str]) -> bool:
@@ -218,7 +227,15 @@ def _match_truth(word: str, wanted: tuple[str | bool, ...]) -> int:
     return TRUE if words & (_TRUE if word in _TRUE else _FALSE) else FALSE
 
 
-def match_cells(cells: pd.Series, wanted: tuple[str | bool, ...], spec: Attribute) -> Three:
+Cells = pd.Series | NDArray[np.object_]
+
+
+def cells_of(column: pd.Series) -> Cells:
+    """Give a column as it is matched: few cells are looked at one by one, which is slow in a Series."""
+    return column if len(column) >= FEW else column.to_numpy(dtype=object)
+
+
+def match_cells(cells: Cells, wanted: tuple[str | bool, ...], spec: Attribute) -> Three:
     """
     Match a column, three-valued; a ``;``-joined cell is a set of which any member may match.
 
@@ -250,7 +267,7 @@ def _match_cell(cell: object, wanted: tuple[str | bool, ...], spec: Attribute) -
 
 
 def match_sites(
-    sites: pd.DataFrame, wanted: Mapping[str, tuple[str | bool, ...]], specs: Mapping[str, Attribute]
+    sites: Mapping[str, Cells], n: int, wanted: Mapping[str, tuple[str | bool, ...]], specs: Mapping[str, Attribute]
 ) -> tuple[Three, NDArray[np.object_]]:
     """
     Ask the sites for every key of an `applies` or `unless`.
@@ -258,7 +275,9 @@ def match_sites(
     Parameters
     ----------
     sites
-        Attributes of the sites, one row a site.
+        Columns of attributes of the sites, one cell a site, as `cells_of` gives them.
+    n
+        How many sites there are.
     wanted
         Attribute -> values; every key must match.
     specs
@@ -271,10 +290,10 @@ def match_sites(
     missing : ndarray
         The attributes that leave it unknown, sorted and joined by ``;`` (empty where it is known).
     """
-    answer = np.full(len(sites), TRUE, dtype=np.int8)
-    missing = np.full(len(sites), "", dtype=object)
+    answer = np.full(n, TRUE, dtype=np.int8)
+    missing = np.full(n, "", dtype=object)
     for key in sorted(wanted):
-        one = match_attribute(sites, key, wanted[key], specs.get(key, _PLAIN))
+        one = match_attribute(sites, n, key, wanted[key], specs.get(key, _PLAIN))
         unknown = one == UNKNOWN
         missing[unknown] = by_kind(lambda old, key=key: f"{old};{key}" if old else key, missing[unknown])
         answer = np.minimum(answer, one)
@@ -285,16 +304,18 @@ def match_sites(
 _PLAIN = Attribute()
 
 
-def match_attribute(sites: pd.DataFrame, key: str, wanted: tuple[str | bool, ...], spec: Attribute) -> Three:
+def match_attribute(
+    sites: Mapping[str, Cells], n: int, key: str, wanted: tuple[str | bool, ...], spec: Attribute
+) -> Three:
     """Match one attribute of all sites; an absent column and another or no stated scheme are unknown."""
     column = spec.column or key
-    if column not in sites.columns:
-        return np.full(len(sites), UNKNOWN, dtype=np.int8)
+    if column not in sites:
+        return np.full(n, UNKNOWN, dtype=np.int8)
     answer = match_cells(sites[column], wanted, spec)
     if spec.scheme is not None:
         stated = sites.get(spec.scheme_column or f"{column}_scheme")
         if stated is None:
-            return np.full(len(sites), UNKNOWN, dtype=np.int8)
+            return np.full(n, UNKNOWN, dtype=np.int8)
         same = match_cells(stated, (spec.scheme,), _PLAIN) == TRUE
         answer = np.where(same, answer, UNKNOWN).astype(np.int8)
     return answer
@@ -323,4 +344,4 @@ def match_features(
         The columns that leave it unknown, joined by ``;``.
     """
     specs = {column: Attribute(codes=codes.get(column, ())) for column in where}
-    return match_sites(features, where, specs)
+    return match_sites({column: cells_of(features[column]) for column in where}, len(features), where, specs)

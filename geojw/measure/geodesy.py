@@ -111,10 +111,12 @@ class AnalysisCRS:
         """Geodesic distance in metres between the rows of two (n, 2) arrays of this CRS."""
         if len(start) == 0:
             return np.zeros(0)
-        a, b = self.lonlat(start), self.lonlat(end)
-        if len(a) == 1:  # see _moved
-            return self.distance_m(np.repeat(start, 2, axis=0), np.repeat(end, 2, axis=0))[:1]
-        return np.asarray(ELLIPSOID.inv(a[:, 0], a[:, 1], b[:, 0], b[:, 1])[2], dtype=float)
+        n = len(start)
+        both = self.lonlat(np.concatenate([start, end]))
+        if n == 1:  # see _moved
+            (a, b), (c, d) = both.tolist()
+            return np.array([ELLIPSOID.inv(a, b, c, d)[2]])
+        return np.asarray(ELLIPSOID.inv(both[:n, 0], both[:n, 1], both[n:, 0], both[n:, 1])[2], dtype=float)
 
     def distortion(self, geometries: Geometries, reach_m: float = 0.0) -> Floats:
         """

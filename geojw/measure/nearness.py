@@ -119,8 +119,10 @@ def _keep_first(out: Nearest, row: Ints, feature: Ints, start: Floats, end: Floa
     distance = np.zeros(len(row))
     apart = np.any(start != end, axis=1)
     distance[apart] = analysis.distance_m(start[apart], end[apart])
-    order = np.lexsort((distance, feature, np.round(distance, 6), row))
-    first = order[runs(row[order])[:-1]]
+    first = np.zeros(1, dtype=np.int64)
+    if len(row) != 1:
+        order = np.lexsort((distance, feature, np.round(distance, 6), row))
+        first = order[runs(row[order])[:-1]]
     rows = row[first]
     out.distance_m[rows], out.feature[rows] = distance[first], feature[first]
     away = start[first] - end[first]
