@@ -20,7 +20,7 @@ from geojw.measure.grid import FEW, Grid, candidates_in, crossing, grown, grown_
 from geojw.measure.index import AGREES_M2, AGREES_SHARE, Bools, Part, even_cuts, in_threads
 from geojw.measure.pieces import Ints
 from geojw.measure.repair import are_valid
-from geojw.measure.shares import box_of, features_at, site_holds, work_for
+from geojw.measure.shares import box_of, boxes_of, features_at, mark_meeting, site_holds, work_for
 
 
 def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int = 1) -> Geometries:
@@ -114,15 +114,23 @@ def _shells_of(xy: Floats, ring_ends: Ints, owner: Ints, outer: Bools) -> Ints:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _crossings(sites, first, last, edges, f, found, candidates, spots):
     """List the crossings of a site with a feature: site's edge, share, feature's edge, share, step, x, y."""
-    px, py, qx, qy, ux, uy, vx, vy = (
-        sites.px, sites.py, sites.qx, sites.qy, edges.px, edges.py, edges.qx, edges.qy,
+    # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
+    px, py, qx, qy, ux, uy, vx, vy, owner = (
+        sites.px, sites.py, sites.qx, sites.qy, edges.px, edges.py, edges.qx, edges.qy, edges.owner,
     )  # fmt: skip
-    count = 0
+    own, number = np.empty(candidates, dtype=np.int32), 0
     for k in range(candidates):
-        j = found[k]
-        if edges.owner[j] != f:
-            continue
-        for e in range(first, last):
+        if owner[found[k]] == f:
+            own[number] = found[k]
+            number += 1
+    boxes, meets = boxes_of(edges, own, number), np.empty(number, dtype=np.bool_)
+    count = 0
+    for e in range(first, last):
+        mark_meeting(boxes, px[e], py[e], qx[e], qy[e], meets)
+        for k in range(number):
+            if not meets[k]:
+                continue
+            j = own[k]
             step = step_over(ux[j], uy[j], vx[j], vy[j], px[e], py[e], qx[e], qy[e])
             if step == 0:
                 continue
