@@ -194,16 +194,18 @@ def _screen(
 
     reader = shared_reader()  # it loads while we do
     from geojw.runs.ahead import Ahead  # noqa: PLC0415
-    from geojw.zone import open_zone, today  # noqa: PLC0415
 
-    said, day = asked(options), on or today()
-    ahead = Ahead(day, options.get("batch") if no_map else None)
+    said = asked(options)
+    ahead = Ahead(options.get("batch") if no_map else None)
     ahead.begin(reader, sites, **said)
     from geojw.runs.run import Options, run  # noqa: PLC0415
+    from geojw.zone import open_zone, today  # noqa: PLC0415
+
+    day = on or today()
 
     def opened() -> Any:  # noqa: ANN401 - zone.Zone
         place = open_zone(zone)
-        ahead.opened(place)
+        ahead.opened(place, day)
         return place
 
     place, files = _both_or_all_faults(opened, lambda place: _files(sites, place, **said))

@@ -6,10 +6,12 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geojw.intake.quarantine import Reader
-from geojw.zone import Zone
+
+if TYPE_CHECKING:  # reading begins before anything that is slow to load
+    from geojw.zone import Zone
 
 
 class Ahead:
@@ -20,15 +22,13 @@ class Ahead:
 
     Parameters
     ----------
-    day
-        The day whose rules count.
     whole
         From more sites than this on, layers are read whole before the first batch; None for runs with a map.
     """
 
-    def __init__(self, day: date, whole: int | None) -> None:
-        self.day, self.whole = day, whole
-        self._zone: Zone | None = None
+    def __init__(self, whole: int | None) -> None:
+        self.whole = whole
+        self._zone: tuple[Zone, date] | None = None
         self._opened = Event()
         self._thread: Thread | None = None
 
@@ -37,9 +37,9 @@ class Ahead:
         for path in paths:
             reader.begin(path, asked["limits"], asked.get("table"), asked.get("encoding"), self._told)
 
-    def opened(self, zone: Zone) -> None:
-        """Say that the zone is there."""
-        self._zone = zone
+    def opened(self, zone: Zone, day: date) -> None:
+        """Say that the zone is there, and whose day's rules count."""
+        self._zone = zone, day
         self._opened.set()
 
     def _told(self, count: int) -> None:
@@ -60,4 +60,5 @@ class Ahead:
             if self._zone is not None and self.whole is not None and count > self.whole:
                 from geojw.runs.run import read_layers  # noqa: PLC0415
 
-                read_layers(self._zone, sorted({rule.layer for rule in self._zone.pack.in_force(self.day)}))
+                zone, day = self._zone
+                read_layers(zone, sorted({rule.layer for rule in zone.pack.in_force(day)}))
