@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import geojw
+from geojw.intake import suspicion
 from geojw.intake.suspicion import Reference, suspect
 from geojw.intake.transformations import shifted
 from geojw.measure.geodesy import AnalysisCRS, reproject
@@ -183,3 +184,18 @@ def test_order_means_nothing_and_nothing_is_changed() -> None:
         order = np.random.default_rng(seed).permutation(len(sites))
         assert suspect(sites[order], {"a": Reference(layer[::-1], 1.0)}, ANALYSIS, "x") == told
     assert shapely.to_wkb(sites).tolist() == before
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 8.0, 300.0]))
+def test_no_edge_within_reach_is_left_out(seed: int, reach_m: float) -> None:
+    """Edges are chosen by cells before they are built: against the distances of all of them by GEOS."""
+    rng = np.random.default_rng(seed)
+    start = rng.uniform(-3000, 3000, (400, 2))
+    lines = shapely.linestrings(np.stack([start, start + rng.normal(0, 200, (400, 2))], axis=1))
+    spots = rng.uniform(-2000, 2000, (rng.integers(1, 40), 2))
+    edges = suspicion._edges(np.asarray(lines, dtype=object))
+    chosen = {tuple(one.ravel()) for one in suspicion._beside(edges, spots, reach_m)}
+    near = shapely.dwithin(lines, shapely.multipoints(spots), reach_m)
+    assert {tuple(shapely.get_coordinates(line).ravel()) for line in lines[near]} <= chosen
+    assert len(chosen) < len(lines) or reach_m > 8.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -24,7 +25,7 @@ _TRIES = 300_000
 
 _AT_ONCE = 50_000
 
-_CELLS = 1_000.0
+_CELLS = 250.0
 """Cells across, into which the places of the points are put."""
 
 _ANNULUS = (0.4, 1.6)
@@ -138,8 +139,16 @@ def _moves(spots: Floats, analysis: AnalysisCRS) -> dict[str, Floats]:
     return moves
 
 
-def _edges(geometries: Geometries) -> Floats:
-    """Give the ends of all edges of outlines and lines, an (n, 2, 2) array."""
+class _Edges(NamedTuple):
+    """The ends of edges, an (n, 2, 2) array, and the corners of their boxes."""
+
+    ends: Floats
+    low: Floats
+    high: Floats
+
+
+def _edges(geometries: Geometries) -> _Edges:
+    """Give all edges of outlines and lines."""
     lines = geometries[~shapely.is_missing(geometries)]
     lines = lines[shapely.get_dimensions(lines) > 0]
     areas = shapely.get_dimensions(lines) > 1
@@ -147,29 +156,30 @@ def _edges(geometries: Geometries) -> Floats:
     parts = np.concatenate([rings, shapely.get_parts(lines[~areas])])
     xy, part = shapely.get_coordinates(parts, return_index=True)
     joined = part[1:] == part[:-1]
-    return np.asarray(np.stack([xy[:-1][joined], xy[1:][joined]], axis=1))
+    one, other = xy[:-1][joined], xy[1:][joined]
+    return _Edges(np.stack([one, other], axis=1), np.minimum(one, other), np.maximum(one, other))
 
 
-def _beside(edges: Floats, points: Floats, reach_m: float) -> Floats:
-    """Give the edges that may lie within reach of a point: those whose boxes meet a cell near one."""
+def _beside(edges: _Edges, points: Floats, reach_m: float) -> Floats:
+    """Give the ends of the edges that may lie within reach of a point: those whose boxes meet a cell near one."""
     low, high = points.min(axis=0) - reach_m, points.max(axis=0) + reach_m
     cell_m = max(reach_m, float((high - low).max()) / _CELLS, 1e-3)
-    mask = np.zeros(np.floor((high - low) / cell_m).astype(np.int64) + 3, dtype=np.int64)
+    mask = np.zeros(np.floor((high - low) / cell_m).astype(np.int64) + 3, dtype=np.int32)
     at = np.floor((points - low) / cell_m).astype(np.int64) + 1
     for east in (-1, 0, 1):  # nothing within reach is farther than a cell
         for north in (-1, 0, 1):
             mask[at[:, 0] + east, at[:, 1] + north] = 1
     count = np.zeros(np.array(mask.shape) + 1, dtype=np.int64)
     count[1:, 1:] = mask.cumsum(axis=0).cumsum(axis=1)
-    first = np.clip(np.floor((edges.min(axis=1) - low) / cell_m).astype(np.int64) + 1, 0, mask.shape)
-    last = np.clip(np.floor((edges.max(axis=1) - low) / cell_m).astype(np.int64) + 2, 0, mask.shape)
+    first = np.clip(np.floor((edges.low - low) / cell_m).astype(np.int64) + 1, 0, mask.shape)
+    last = np.clip(np.floor((edges.high - low) / cell_m).astype(np.int64) + 2, 0, mask.shape)
     (x0, y0), (x1, y1) = first.T, last.T
     met = count[x1, y1] - count[x0, y1] - count[x1, y0] + count[x0, y0]
-    return np.asarray(edges[met > 0])
+    return np.asarray(edges.ends[met > 0])
 
 
 def _lead(
-    spots: Floats, move: Floats, edges: Floats, tolerance_m: float, meant: list[Floats]
+    spots: Floats, move: Floats, edges: _Edges, tolerance_m: float, meant: list[Floats]
 ) -> tuple[float, float] | None:
     """Give the fit with the offset undone and as given, if the first leads clearly over everything else."""
     tree = _tree(_beside(edges, np.concatenate([spots, spots + move]), tolerance_m))
