@@ -6,7 +6,9 @@ import hashlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from geojw.errors import ClusterError
 from geojw.intake.site_files import SiteFiles
 from geojw.runs import cluster
 from geojw.runs.report import COLUMNS
-from geojw.runs.run import Options, Summary
+from geojw.runs.run import Options, Summary, read_layers
 from geojw.runs.run import run as run_here
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'geojw[dask]'")
@@ -131,6 +133,36 @@ def _loads() -> int:
     from geojw.runs import cluster as there  # noqa: PLC0415
 
     return len(there.loads)  # type: ignore[attr-defined]
+
+
+def test_a_worker_of_several_threads(minizone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its threads share one zone, so it screens one batch at a time."""
+    screen, inside, most = cluster.screening.screen, [], []
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)  # time enough for another thread to come in
+        try:
+            return screen(*args, **kwargs)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(cluster.screening, "screen", watched)
+    files, zone = SiteFiles(minizone / "sites.gpkg"), geojw.open_zone(minizone / "pack")
+    made = tmp_path / "made"
+    made.mkdir()
+    names = sorted({rule.layer for rule in zone.pack.in_force(DAY)})
+    read_layers(zone, names)
+    job = cluster.Job(
+        str(zone.pack.folder), dict(zone.pack.hashes), dict(zone.hashes), names, made, tmp_path / "scratch",
+        asked(tmp_path / "out"), many=False, only_not_clear=False, large=False,
+    )  # fmt: skip
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda one: cluster.screen_part(job, *one), enumerate(files.cuts(BATCH))))
+    assert all("marks" in answer for answer in answers)
+    assert len(most) == len(answers) > 1
+    assert max(most) == 1
 
 
 def test_killed_worker(minizone: Path, tmp_path: Path, workers: Any, alone: Path) -> None:

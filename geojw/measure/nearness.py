@@ -119,10 +119,11 @@ def _keep_first(out: Nearest, row: Ints, feature: Ints, start: Floats, end: Floa
     distance = np.zeros(len(row))
     apart = np.any(start != end, axis=1)
     distance[apart] = analysis.distance_m(start[apart], end[apart])
-    first = np.zeros(1, dtype=np.int64)
-    if len(row) != 1:
-        order = np.lexsort((distance, feature, np.round(distance, 6), row))
-        first = order[runs(row[order])[:-1]]
+    step = np.diff(row, prepend=-1, append=np.iinfo(np.int64).max)
+    several = (step[:-1] == 0) | (step[1:] == 0) | bool((step < 0).any())  # most sites have but one, in their order
+    alone, some = np.flatnonzero(~several), np.flatnonzero(several)
+    order = some[np.lexsort((distance[some], feature[some], np.round(distance[some], 6), row[some]))]
+    first = np.concatenate([alone, order[runs(row[order])[:-1]]])
     rows = row[first]
     out.distance_m[rows], out.feature[rows] = distance[first], feature[first]
     away = start[first] - end[first]

@@ -30,6 +30,8 @@ AHEAD = 2
 
 _ZONES: dict[str, Zone] = {}
 _LOADING = Lock()
+_SCREENING = Lock()
+"""A zone screens for one thread of a worker at a time: two must not use what GEOS has prepared."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,11 @@ def screen_part(job: Job, number: int, cut: Cut) -> dict[str, Any]:
     if differs := _differing(job, zone):
         return {"faults": [told(fault) for fault in differs]}
     placed = place(cut.read(), zone.analysis, zone.pack.site_columns)
-    part = screening.screen(
-        placed.frame, zone, on=job.options.day, lang=job.options.lang, workers=job.options.workers or 1,
-        batch=job.options.batch, many=job.many, rejected=placed.rejected,
-    )  # fmt: skip
+    with _SCREENING:
+        part = screening.screen(
+            placed.frame, zone, on=job.options.day, lang=job.options.lang, workers=job.options.workers or 1,
+            batch=job.options.batch, many=job.many, rejected=placed.rejected,
+        )  # fmt: skip
     own = job.scratch / f"{number:06}-{uuid4().hex}"
     own.mkdir(parents=True)
     tables = report.Part(own, zone.analysis)
