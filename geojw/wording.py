@@ -70,8 +70,8 @@ def joined(group: Ints, code: Ints, words: Texts, n: int) -> Kinds:
     first[kind[::-1]] = np.arange(n)[::-1]  # what is written last stays
     number = np.full(n, -1, dtype=np.int64)
     number[first] = np.arange(len(first))
-    of, code = number[group], code[number[group] >= 0]
-    of = of[of >= 0]
+    of = number[group]
+    of, code = of[of >= 0], code[of >= 0]
     order = np.lexsort((code, of))
     texts = joined_sorted(
         of[order], np.asarray(words, dtype=object)[code[order]], np.full(len(first), "", dtype=object)

@@ -75,6 +75,10 @@ class Pack:
         """Give the rules that count on a day."""
         return tuple(rule for rule in self.rules if rule.enabled and rule.in_force.on(day))
 
+    def layers_in_force(self, day: date) -> list[str]:
+        """Give the layers of the rules that count on a day, sorted."""
+        return sorted({rule.layer for rule in self.in_force(day)})
+
     @property
     def site_columns(self) -> Mapping[str, Words]:
         """The columns of sites that the rules ask for, each with the other names by which it is known."""

@@ -275,7 +275,7 @@ class Edition:
 
     def absent(self) -> list[tuple[str, str, str]]:
         """Give the layers of rules in force that are not on the page: id, title and why."""
-        rules = {rule.layer for rule in self.pack.in_force(self.asked.day)}
+        rules = self.pack.layers_in_force(self.asked.day)
         rows = {name: row.title.in_(self.asked.lang) for name, row in self.pack.layers.items()}
         hidden = [(name, title, "withheld") for name, title in rows.items() if name in rules and not self.may_see(name)]
         cells = [name for name in rules if self.may_see(name) and self.pack.layers[name].kind == "raster"]

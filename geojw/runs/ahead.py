@@ -61,4 +61,4 @@ class Ahead:
                 from geojw.runs.run import read_layers  # noqa: PLC0415
 
                 zone, day = self._zone
-                read_layers(zone, sorted({rule.layer for rule in zone.pack.in_force(day)}))
+                read_layers(zone, zone.pack.layers_in_force(day))

@@ -139,7 +139,7 @@ class Summary:
     @property
     def layers_used(self) -> list[str]:
         """Layers of the rules in force."""
-        return sorted({rule.layer for rule in self.pack.in_force(self.options.day)})
+        return self.pack.layers_in_force(self.options.day)
 
     def notices(self) -> list[str]:
         """Give what every output must say, the failed layers first."""
