@@ -19,8 +19,22 @@ SIDE_ERROR = 3.3306690738754716e-16
 
 _SPLITTER = 2.0**27 + 1.0
 
+compiled = njit(cache=True, nogil=True, error_model="numpy")
+"""How functions that make arrays are compiled."""
 
-@njit(cache=True, nogil=True, error_model="numpy")
+uncounted = njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+"""
+How all others are compiled that are called for each site or edge: they neither make an array nor give one back.
+
+numba counts who holds an array, each time that one is taken from a tuple or passed on, by additions that two threads
+may not do at the same time; where all arrays outlive the call this is for nothing, and took half of the time.
+"""
+
+counted = njit(cache=True, nogil=True, error_model="numpy", _nrt=True)
+"""How a function is compiled that makes an array of its own and is called from an uncounted one."""
+
+
+@uncounted
 def _two_product(a, b):
     """Give a product and its rounding error."""
     product = a * b
@@ -34,7 +48,7 @@ def _two_product(a, b):
     return product, error
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@counted
 def _exact_sign(ax, ay, bx, by, cx, cy):
     """Give the sign of (b - a) x (c - a) from the exact sum of its six products."""
     total = np.zeros(12)
@@ -67,7 +81,7 @@ def _exact_sign(ax, ay, bx, by, cx, cy):
     return 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def side(ax, ay, bx, by, cx, cy):
     """Give 1 where c lies left of the line from a to b, -1 right of it, 0 on it: exact for all finite coordinates."""
     left = (bx - ax) * (cy - ay)
@@ -81,7 +95,7 @@ def side(ax, ay, bx, by, cx, cy):
     return _exact_sign(ax, ay, bx, by, cx, cy)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def side_of_site_edge(px, py, qx, qy, ux, uy):
     """Give the side of a site's edge on which a vertex of the layer lies: 1 or -1, the site moved by nothing."""
     sign = side(px, py, qx, qy, ux, uy)
@@ -92,7 +106,7 @@ def side_of_site_edge(px, py, qx, qy, ux, uy):
     return -1.0 if qx > px else 1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def side_of_layer_edge(ux, uy, vx, vy, px, py):
     """Give the side of a layer's edge on which a vertex of a site lies: 1 or -1, the site moved by nothing."""
     sign = side(ux, uy, vx, vy, px, py)

@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 from shapely import GeometryType
 
-from geojw.measure.exact import side_of_layer_edge, side_of_site_edge
+from geojw.measure.exact import compiled, side_of_layer_edge, side_of_site_edge, uncounted
 from geojw.measure.geodesy import Floats, Geometries
 from geojw.measure.pieces import Ints
 
@@ -24,9 +23,6 @@ EDGES_A_CELL = 4
 """Edges for each cell on average: fewer cells, more edges to compare; more cells, more of them to visit."""
 
 MOST_CELLS = 4_000_000
-
-FEW = 64
-"""So many numbers are put in order by inserting one after another; more are sorted."""
 
 
 class Edges(NamedTuple):
@@ -162,7 +158,7 @@ def _mixed(geometries: Geometries, dimension: NDArray[np.int32]) -> Edges:
     return Edges(px, py, qx, qy, owner, before, np.searchsorted(owner, np.arange(len(geometries) + 1)).astype(np.int64))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _taken_apart(xy, ends, shells, paths):
     """Give the edges of rings (`shells` names the outer ones) or of lines; `paths` are each owner's."""
     n = len(xy)
@@ -242,36 +238,38 @@ def grid_of(geometries: Geometries) -> Grid:
     return grid._replace(within_first=within_first, within=within)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def cell_at(value, origin, cell_m, count):
     """Give the column or row of a coordinate; what lies beyond the grid belongs to its outermost cells."""
     number = int((value - origin) / cell_m)
     return min(max(number, 0), count - 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _count_listed(edges, x0, y0, cell_m, columns, rows):
+    px, py, qx, qy = edges.px, edges.py, edges.qx, edges.qy
     counts = np.zeros(columns * rows, dtype=np.int64)
-    for e in range(len(edges.px)):
-        c0 = cell_at(min(edges.px[e], edges.qx[e]), x0, cell_m, columns)
-        c1 = cell_at(max(edges.px[e], edges.qx[e]), x0, cell_m, columns)
-        r0 = cell_at(min(edges.py[e], edges.qy[e]), y0, cell_m, rows)
-        r1 = cell_at(max(edges.py[e], edges.qy[e]), y0, cell_m, rows)
+    for e in range(len(px)):
+        c0 = cell_at(min(px[e], qx[e]), x0, cell_m, columns)
+        c1 = cell_at(max(px[e], qx[e]), x0, cell_m, columns)
+        r0 = cell_at(min(py[e], qy[e]), y0, cell_m, rows)
+        r1 = cell_at(max(py[e], qy[e]), y0, cell_m, rows)
         for r in range(r0, r1 + 1):
             for c in range(c0, c1 + 1):
                 counts[r * columns + c] += 1
     return counts
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _list_edges(edges, x0, y0, cell_m, columns, rows, first):
+    px, py, qx, qy = edges.px, edges.py, edges.qx, edges.qy
     listed = np.empty(first[-1], dtype=np.int32)
     at = first[:-1].copy()
-    for e in range(len(edges.px)):
-        c0 = cell_at(min(edges.px[e], edges.qx[e]), x0, cell_m, columns)
-        c1 = cell_at(max(edges.px[e], edges.qx[e]), x0, cell_m, columns)
-        r0 = cell_at(min(edges.py[e], edges.qy[e]), y0, cell_m, rows)
-        r1 = cell_at(max(edges.py[e], edges.qy[e]), y0, cell_m, rows)
+    for e in range(len(px)):
+        c0 = cell_at(min(px[e], qx[e]), x0, cell_m, columns)
+        c1 = cell_at(max(px[e], qx[e]), x0, cell_m, columns)
+        r0 = cell_at(min(py[e], qy[e]), y0, cell_m, rows)
+        r1 = cell_at(max(py[e], qy[e]), y0, cell_m, rows)
         for r in range(r0, r1 + 1):
             for c in range(c0, c1 + 1):
                 listed[at[r * columns + c]] = e
@@ -279,7 +277,7 @@ def _list_edges(edges, x0, y0, cell_m, columns, rows, first):
     return listed
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def step_over(ux, uy, vx, vy, ax, ay, bx, by):
     """Give 1 where a site's way from a to b enters at the layer's edge from u to v, -1 where it leaves, else 0."""
     if max(ux, vx) < min(ax, bx) or min(ux, vx) > max(ax, bx) or max(uy, vy) < min(ay, by) or min(uy, vy) > max(ay, by):
@@ -292,7 +290,7 @@ def step_over(ux, uy, vx, vy, ax, ay, bx, by):
     return 1 if from_side < 0.0 else -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def crossing(px, py, qx, qy, ux, uy, vx, vy):
     """
     Give where an edge from p to q and one from u to v, which cross, do so: the shares of the first and the second.
@@ -307,31 +305,34 @@ def crossing(px, py, qx, qy, ux, uy, vx, vy):
     return t, (((px - ux) + t * (qx - px)) * ex + ((py - uy) + t * (qy - py)) * ey) / (ex * ex + ey * ey)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _list_within(grid):
     """Walk along the middles of each row of cells and note the features in which each lies."""
-    edges = grid.edges
-    features = len(grid.area_m2)
+    px, py, qx, qy, owner = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner
+    x0, cell_m, columns, first, listed, area_m2 = (
+        grid.x0, grid.cell_m, grid.columns, grid.first, grid.listed, grid.area_m2,
+    )  # fmt: skip
+    west, features = grid.bounds[0], len(area_m2)
     inside = np.zeros(features, dtype=np.int32)
     met = np.empty(features, dtype=np.int32)
-    within_first = np.zeros(grid.columns * grid.rows + 1, dtype=np.int64)
-    within = np.empty(max(grid.columns * grid.rows, 16), dtype=np.int32)
+    within_first = np.zeros(columns * grid.rows + 1, dtype=np.int64)
+    within = np.empty(max(columns * grid.rows, 16), dtype=np.int32)
     count = 0
     for r in range(grid.rows):
-        y = grid.y0 + (r + 0.5) * grid.cell_m
+        y = grid.y0 + (r + 0.5) * cell_m
         many = 0
-        for c in range(grid.columns):
-            here = grid.x0 + (c + 0.5) * grid.cell_m
-            there = grid.x0 + (c - 1 + 0.5) * grid.cell_m if c else grid.bounds[0] - 1.0
+        for c in range(columns):
+            here = x0 + (c + 0.5) * cell_m
+            there = x0 + (c - 1 + 0.5) * cell_m if c else west - 1.0
             for back in range(2 if c else 1):
-                cell = r * grid.columns + c - back
-                for i in range(grid.first[cell], grid.first[cell + 1]):
-                    e = grid.listed[i]
-                    if back and cell_at(max(edges.px[e], edges.qx[e]), grid.x0, grid.cell_m, grid.columns) >= c:
+                cell = r * columns + c - back
+                for i in range(first[cell], first[cell + 1]):
+                    e = listed[i]
+                    if back and cell_at(max(px[e], qx[e]), x0, cell_m, columns) >= c:
                         continue  # seen in the cell itself
-                    step = step_over(edges.px[e], edges.py[e], edges.qx[e], edges.qy[e], there, y, here, y)
-                    if step and grid.area_m2[edges.owner[e]] > 0.0:
-                        f = edges.owner[e]
+                    step = step_over(px[e], py[e], qx[e], qy[e], there, y, here, y)
+                    if step and area_m2[owner[e]] > 0.0:
+                        f = owner[e]
                         if inside[f] == 0:
                             met[many] = f
                             many += 1
@@ -350,7 +351,7 @@ def _list_within(grid):
                 if inside[met[k]] == 1:
                     within[count] = met[k]
                     count += 1
-            within_first[r * grid.columns + c + 1] = count
+            within_first[r * columns + c + 1] = count
         for k in range(many):
             inside[met[k]] = 0
     return within_first, within[:count].copy()
@@ -359,7 +360,7 @@ def _list_within(grid):
 # ---------------------------------------------------------------------------------------------- asking
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def grown(values, count, more):
     """Give a longer copy of an array of which `count` places are taken and `more` are needed."""
     longer = np.empty(2 * (count + more), dtype=values.dtype)
@@ -367,7 +368,7 @@ def grown(values, count, more):
     return longer
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def grown_rows(values, count):
     """Give a longer copy of a table of which `count` rows are taken."""
     longer = np.empty((2 * (count + 1), values.shape[1]))
@@ -375,7 +376,7 @@ def grown_rows(values, count):
     return longer
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def first_met(grid, e, column, row, first_column, first_row):
     """Whether no cell before this one, of a block that begins at the first column and row, lists the edge too."""
     edges = grid.edges
@@ -384,13 +385,12 @@ def first_met(grid, e, column, row, first_column, first_row):
     return row <= first_row or cell_at(min(edges.py[e], edges.qy[e]), grid.y0, grid.cell_m, grid.rows) >= row
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def candidates_in(grid, west, south, east, north, found):
-    """Give the edges whose boxes meet a box, sorted, in `found` (made longer as needed), and their number."""
+    """Put the edges whose boxes meet a box into `found`, which has room for all, sorted; give how many."""
     count = 0
     if west > grid.bounds[2] or east < grid.bounds[0] or south > grid.bounds[3] or north < grid.bounds[1]:
-        return found, 0
-    # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
+        return 0
     px, py, qx, qy, first, listed = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.first, grid.listed
     x0, y0, cell_m, columns, rows = grid.x0, grid.y0, grid.cell_m, grid.columns, grid.rows
     c0, c1 = cell_at(west, x0, cell_m, columns), cell_at(east, x0, cell_m, columns)
@@ -406,29 +406,29 @@ def candidates_in(grid, west, south, east, north, found):
                     continue  # met in a cell further west
                 if r > r0 and cell_at(low_y, y0, cell_m, rows) < r:
                     continue
-                if count == len(found):
-                    found = grown(found, count, 1)
                 found[count] = e
                 count += 1
     in_order(found, count)
-    return found, count
+    return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def in_order(values, count):
     """Sort the first `count` numbers of an array in place."""
-    if count > FEW:
-        values[:count] = np.sort(values[:count])
-        return
-    for i in range(1, count):
-        one, k = values[i], i - 1
-        while k >= 0 and values[k] > one:
-            values[k + 1] = values[k]
-            k -= 1
-        values[k + 1] = one
+    gap = 1
+    while 9 * gap < count:  # of a few, neighbours are put in order at once; of many, those that stand far apart first
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, count):
+            one, k = values[i], i - gap
+            while k >= 0 and values[k] > one:
+                values[k + gap] = values[k]
+                k -= gap
+            values[k + gap] = one
+        gap //= 3
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def square_to_edge(x, y, ux, uy, vx, vy):
     """Give the square of the distance from a point to an edge, in m2."""
     ex, ey, dx, dy = vx - ux, vy - uy, x - ux, y - uy

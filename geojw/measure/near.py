@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
+from typing import NamedTuple
 
+import numpy as np
+
+from geojw.measure.exact import compiled, uncounted
 from geojw.measure.geodesy import Floats
 from geojw.measure.grid import Grid, cell_at, grown, grown_rows, square_to_edge, step_over
 from geojw.measure.index import AREA, Bools, Part, even_cuts, in_threads
@@ -56,19 +58,19 @@ def nearest_candidates(
     return part.rows[site], feature, ends[:, :2], ends[:, 2:]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _share(x, y, ux, uy, ex, ey, inverse):
     """Give where on an edge, from 0 to 1, the point nearest to a point lies; `inverse` is 1 by its length squared."""
     return min(max(((x - ux) * ex + (y - uy) * ey) * inverse, 0.0), 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _inverse(ex, ey):
     square = ex * ex + ey * ey
     return 1.0 / square if square > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _closest(sx, sy, tx, ty, inverse, first, last, ux, uy, vx, vy, open_end, may_cross):
     """Give the square of the distance of a layer's edge to a site's edges, and the two nearest points."""
     square, x, y, a, b = np.inf, 0.0, 0.0, 0.0, 0.0
@@ -100,7 +102,7 @@ def _closest(sx, sy, tx, ty, inverse, first, last, ux, uy, vx, vy, open_end, may
     return (square, x, y, a, b) if square > MEET_M * MEET_M else (0.0, a, b, a, b)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _beyond(sx, sy, tx, ty, first, last, x, y, ux, uy, vx, vy, limit):
     """Whether a strip wider than the limit separates a layer's edge from a site around (x, y): then it is no nearer."""
     ex, ey = vx - ux, vy - uy
@@ -117,7 +119,7 @@ def _beyond(sx, sy, tx, ty, first, last, x, y, ux, uy, vx, vy, limit):
     return gap > 0.0 and gap * gap > limit
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _from_middle(x, y, edges, listed, begin, end, kept, squares):
     """
     Give the squares of the distances of a cell's edges from a point, and where in its list the nearest one is.
@@ -135,7 +137,7 @@ def _from_middle(x, y, edges, listed, begin, end, kept, squares):
     return best
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _radius(sx, sy, tx, ty, first, last, x, y):
     """Give how far the farthest vertex of a site is from a point."""
     square = 0.0
@@ -144,10 +146,14 @@ def _radius(sx, sy, tx, ty, first, last, x, y):
     return np.sqrt(square)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squares):
-    """Look through the cells around a site, ring by ring, until none can hold a nearer edge; give the candidates."""
-    # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
+@uncounted
+def _search(areal_site, sites, first, last, grid, kept, spread, room):
+    """
+    Look through the cells around a site, ring by ring, until none can hold a nearer edge.
+
+    Give how many candidates are in the room, -1 where it is too small, and the square of what others may exceed.
+    """
+    found, ends, squares, inverse, from_middle = room
     ux, uy, vx, vy, owner = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner
     sx, sy, tx, ty, begins, listed = sites.px, sites.py, sites.qx, sites.qy, grid.first, grid.listed
     columns, rows, cell_m, area = grid.columns, grid.rows, grid.cell_m, grid.area_m2
@@ -155,11 +161,10 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
     c0, c1 = cell_at(west, grid.x0, cell_m, columns), cell_at(east, grid.x0, cell_m, columns)
     r0, r1 = cell_at(south, grid.y0, cell_m, rows), cell_at(north, grid.y0, cell_m, rows)
     middle_x, middle_y = (west + east) / 2.0, (south + north) / 2.0
-    inverse = np.empty(last - first)
     for e in range(first, last):
         inverse[e - first] = _inverse(tx[e] - sx[e], ty[e] - sy[e])
     count, limit, far = 0, np.inf, np.inf
-    radius, from_middle = _radius(sx, sy, tx, ty, first, last, middle_x, middle_y), np.empty(64)
+    radius = _radius(sx, sy, tx, ty, first, last, middle_x, middle_y)
     for ring in range(max(columns, rows) + 1):
         reach = (ring - 1) * cell_m
         if reach > 0.0 and reach * reach > limit:
@@ -176,8 +181,6 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
                 dx, dy = max(west - left - cell_m, left - east, 0.0), max(south - low - cell_m, low - north, 0.0)
                 if dx * dx + dy * dy > limit:  # of an edge that is nearer, the nearest point lies in another cell
                     continue
-                if end - begin > len(from_middle):
-                    from_middle = np.empty(2 * (end - begin))
                 ahead = _from_middle(middle_x, middle_y, grid.edges, listed, begin, end, kept, from_middle)
                 for i in range(begin - 1, end):
                     if i == ahead:
@@ -200,60 +203,116 @@ def _search(areal_site, sites, first, last, grid, kept, spread, found, ends, squ
                         square, x, y, a, b = 0.0, ux[j], uy[j], ux[j], uy[j]
                     if square <= limit:
                         if count == len(found):
-                            found, ends = grown(found, count, 1), grown_rows(ends, count)
-                            squares = grown(squares, count, 1)
+                            return -1, limit
                         found[count], squares[count] = owner[j], square
                         ends[count, 0], ends[count, 1], ends[count, 2], ends[count, 3] = x, y, a, b
                         count += 1
                         limit = min(limit, _widened(square, spread))
                         far = (np.sqrt(limit) + radius) ** 2  # no nearer than its distance from the middle less that
-    return count, limit, found, ends, squares
+    return count, limit
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _widened(square, spread):
     """Give the square of the distance up to which others compete with one at this distance."""
     near = np.sqrt(square) * (1.0 + 2.0 * spread) + SLACK_M
     return near * near
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _same(one, other):
-    return one[0] == other[0] and one[1] == other[1] and one[2] == other[2] and one[3] == other[3]
+class _Room(NamedTuple):
+    """Room to search for one site after another: features, ends and squares of candidates; of edges; of a cell."""
+
+    found: Ints
+    ends: Floats
+    squares: Floats
+    inverse: Floats
+    from_middle: Floats
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _candidates(areal_site, sites, place, grid, kept, distortion, start, stop):
-    work = work_for(grid)
-    found, ends, squares = np.empty(64, dtype=np.int64), np.empty((64, 4)), np.empty(64)
-    room = 2 * (stop - start) + 64
-    site, feature, points = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64), np.empty((room, 4))
-    many = 0
-    for s in range(start, stop):
-        first, last = sites.start[place[s]], sites.start[place[s] + 1]
-        count, limit, found, ends, squares = _search(
-            areal_site, sites, first, last, grid, kept, distortion[s], found, ends, squares
-        )
-        inside = features_at(grid, sites.px[first], sites.py[first], work.state, work.touched, 0)
-        for k in range(inside):
-            f = work.touched[k]
-            if work.state[f] > 0 and kept[f]:
-                if count == len(found):
-                    found, ends, squares = grown(found, count, 1), grown_rows(ends, count), grown(squares, count, 1)
+@compiled
+def _room_for(candidates, edges, listed):
+    return _Room(
+        np.empty(candidates, dtype=np.int64), np.empty((candidates, 4)), np.empty(candidates),
+        np.empty(edges), np.empty(listed),
+    )  # fmt: skip
+
+
+@compiled
+def _longest(begins):
+    """Give the length of the longest of some lists."""
+    most = 0
+    for i in range(len(begins) - 1):
+        most = max(most, begins[i + 1] - begins[i])
+    return most
+
+
+@uncounted
+def _with_inside(grid, kept, x, y, work, room, count, limit):
+    """Add the features that a site's first vertex lies in, -1 where the room is too small; else as `_search`."""
+    found, ends, squares, _, _ = room
+    state, touched = work.state, work.touched
+    inside = features_at(grid, x, y, state, touched, 0)
+    for k in range(inside):
+        f = touched[k]
+        if state[f] > 0 and kept[f] and count >= 0:
+            if count < len(found):
                 found[count], squares[count] = f, 0.0
-                ends[count, 0], ends[count, 2] = sites.px[first], sites.px[first]
-                ends[count, 1], ends[count, 3] = sites.py[first], sites.py[first]
+                ends[count, 0], ends[count, 1], ends[count, 2], ends[count, 3] = x, y, x, y
                 count += 1
                 limit = min(limit, SLACK_M * SLACK_M)
-            work.state[f] = 0
-        for k in range(count):
-            if squares[k] > limit:
-                continue
-            if many > 0 and site[many - 1] == s and feature[many - 1] == found[k] and _same(points[many - 1], ends[k]):
-                continue  # two edges of a feature meet in its nearest vertex
-            if many == len(site):
-                site, feature, points = grown(site, many, 1), grown(feature, many, 1), grown_rows(points, many)
-            site[many], feature[many] = s, found[k]
-            points[many] = ends[k]
+            else:
+                count = -1
+        state[f] = 0
+    return count, limit
+
+
+@uncounted
+def _nearest_of(room, count, limit):
+    """Keep the candidates within the limit, once where two edges of a feature meet in its nearest vertex; how many."""
+    found, ends, squares, _, _ = room
+    many = 0
+    for k in range(count):
+        if squares[k] <= limit and not (many > 0 and found[many - 1] == found[k] and _same(ends, many - 1, k)):
+            found[many] = found[k]
+            for i in range(4):
+                ends[many, i] = ends[k, i]
             many += 1
+    return many
+
+
+@uncounted
+def _same(ends, one, other):
+    return (
+        ends[one, 0] == ends[other, 0] and ends[one, 1] == ends[other, 1]
+        and ends[one, 2] == ends[other, 2] and ends[one, 3] == ends[other, 3]
+    )  # fmt: skip
+
+
+@compiled
+def _candidates(areal_site, sites, place, grid, kept, distortion, start, stop):
+    work, begins, px, py = work_for(grid), sites.start, sites.px, sites.py
+    edges, listed = _longest(begins), _longest(grid.first)
+    room = _room_for(64, edges, listed)
+    found, ends = room.found, room.ends
+    some = 2 * (stop - start) + 64
+    site, feature, points = np.empty(some, dtype=np.int64), np.empty(some, dtype=np.int64), np.empty((some, 4))
+    many, s = 0, start
+    while s < stop:
+        first, last = begins[place[s]], begins[place[s] + 1]
+        count, limit = _search(areal_site, sites, first, last, grid, kept, distortion[s], room)
+        if count >= 0:
+            count, limit = _with_inside(grid, kept, px[first], py[first], work, room, count, limit)
+        if count < 0:  # again, with more room
+            room = _room_for(2 * len(found), edges, listed)
+            found, ends = room.found, room.ends
+            continue
+        count = _nearest_of(room, count, limit)
+        while many + count > len(site):
+            site, feature, points = grown(site, many, count), grown(feature, many, count), grown_rows(points, many)
+        for k in range(count):
+            site[many], feature[many] = s, found[k]
+            for i in range(4):
+                points[many, i] = ends[k, i]
+            many += 1
+        s += 1
     return site[:many].copy(), feature[:many].copy(), points[:many].copy()

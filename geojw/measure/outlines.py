@@ -9,18 +9,23 @@ area than was measured, is not used.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 from shapely import GeometryType
 
+from geojw.measure.exact import compiled, uncounted
 from geojw.measure.geodesy import Floats, Geometries
-from geojw.measure.grid import FEW, Grid, candidates_in, crossing, grown, grown_rows, step_over
+from geojw.measure.grid import Grid, candidates_in, crossing, step_over
 from geojw.measure.index import AGREES_M2, AGREES_SHARE, Bools, Part, even_cuts, in_threads
 from geojw.measure.pieces import Ints
 from geojw.measure.repair import are_valid
 from geojw.measure.shares import box_of, boxes_of, features_at, mark_meeting, site_holds, work_for
+
+FEW = 64
+"""So many points of a ring are compared one with another; of more, equal ones are found by a table."""
 
 
 def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int = 1) -> Geometries:
@@ -111,22 +116,72 @@ def _shells_of(xy: Floats, ring_ends: Ints, owner: Ints, outer: Bools) -> Ints:
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _crossings(sites, first, last, edges, f, found, candidates, spots):
-    """List the crossings of a site with a feature: site's edge, share, feature's edge, share, step, x, y."""
-    # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
+class _Room(NamedTuple):
+    """
+    Room to trace pairs.
+
+    Parameters
+    ----------
+    spots, used
+        Crossings of a site with a feature (site's edge, share, feature's edge, share, step, x, y), and which of them
+        a ring has passed.
+    xy
+        The points of all rings so far, and of the one that is being traced.
+    ring_ends, outer
+        Where each ring ends, after a 0, and which are outer ones.
+    first, way, place, table, parted, ends
+        Where a ring is parted (`_loops`).
+    """
+
+    spots: Floats
+    used: NDArray[np.uint8]
+    xy: Floats
+    ring_ends: Ints
+    outer: Bools
+    first: Ints
+    way: Ints
+    place: Ints
+    table: Ints
+    parted: Floats
+    ends: Ints
+
+
+@compiled
+def _room_for(crossings, points):
+    """Make room; what of it is not used takes no memory."""
+    return _Room(
+        np.empty((crossings, 7)), np.empty(crossings, dtype=np.uint8), np.empty((points, 2)),
+        np.zeros(points + 1, dtype=np.int64), np.empty(points, dtype=np.bool_), np.empty(points, dtype=np.int64),
+        np.empty(points, dtype=np.int64), np.empty(points, dtype=np.int64), np.empty(4 * points, dtype=np.int64),
+        np.empty((points, 2)), np.empty(points, dtype=np.int64),
+    )  # fmt: skip
+
+
+@compiled
+def _more_room(room, points, rings):
+    """Make twice the room, with the points and rings so far."""
+    more = _room_for(2 * len(room.spots), 2 * len(room.xy))
+    more.xy[:points] = room.xy[:points]
+    more.ring_ends[: rings + 1] = room.ring_ends[: rings + 1]
+    more.outer[:rings] = room.outer[:rings]
+    return more
+
+
+@uncounted
+def _crossings(sites, first, last, edges, f, candidates, work, spots):
+    """List the crossings of a site with a feature; give how many, -1 where there are more than the list takes."""
     px, py, qx, qy, ux, uy, vx, vy, owner = (
         sites.px, sites.py, sites.qx, sites.qy, edges.px, edges.py, edges.qx, edges.qy, edges.owner,
     )  # fmt: skip
-    own, number = np.empty(candidates, dtype=np.int32), 0
+    found, own, boxes, meets = work.found, work.own, work.boxes, work.meets
+    number, count = 0, 0
     for k in range(candidates):
         if owner[found[k]] == f:
             own[number] = found[k]
             number += 1
-    boxes, meets = boxes_of(edges, own, number), np.empty(number, dtype=np.bool_)
-    count = 0
+    boxes_of(edges, own, number, boxes)
     for e in range(first, last):
-        mark_meeting(boxes, px[e], py[e], qx[e], qy[e], meets)
+        mark_meeting(boxes, number, px[e], py[e], qx[e], qy[e], meets)
         for k in range(number):
             if not meets[k]:
                 continue
@@ -134,16 +189,16 @@ def _crossings(sites, first, last, edges, f, found, candidates, spots):
             step = step_over(ux[j], uy[j], vx[j], vy[j], px[e], py[e], qx[e], qy[e])
             if step == 0:
                 continue
-            t, at = crossing(px[e], py[e], qx[e], qy[e], ux[j], uy[j], vx[j], vy[j])
             if count == len(spots):
-                spots = grown_rows(spots, count)
+                return -1
+            t, at = crossing(px[e], py[e], qx[e], qy[e], ux[j], uy[j], vx[j], vy[j])
             spots[count, 0], spots[count, 1], spots[count, 2], spots[count, 3], spots[count, 4] = e, t, j, at, step
             spots[count, 5], spots[count, 6] = px[e] + t * (qx[e] - px[e]), py[e] + t * (qy[e] - py[e])
             count += 1
-    return count, spots
+    return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _next_along(spots, count, one, edge_column, after):
     """Give the crossing that follows `one` along a boundary, and how many edges' ends lie between; -1 where none."""
     e, share = int(spots[one, edge_column]), spots[one, edge_column + 1]
@@ -166,36 +221,32 @@ def _next_along(spots, count, one, edge_column, after):
             return best, passed
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _put(xy, count, x, y, start):
-    """Append a point unless it repeats the last of its ring."""
-    if count > start and xy[count - 1, 0] == x and xy[count - 1, 1] == y:
-        return xy, count
-    if count == len(xy):
-        xy = grown_rows(xy, count)
+    """Append a point unless it repeats the last of its ring; a contradictory ring may find no room (`_follow`)."""
+    if count == len(xy) or (count > start and xy[count - 1, 0] == x and xy[count - 1, 1] == y):
+        return count
     xy[count, 0], xy[count, 1] = x, y
-    return xy, count + 1
+    return count + 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _close(xy, count, start):
     """Close a ring; give its end and twice its area, or its start and 0 where it has none."""
     if count - start > 1 and xy[count - 1, 0] == xy[start, 0] and xy[count - 1, 1] == xy[start, 1]:
         count -= 1
     if count - start < 3:
-        return xy, start, 0.0
+        return start, 0.0
     twice = 0.0
     for i in range(start + 1, count - 1):
         twice += (xy[i, 0] - xy[start, 0]) * (xy[i + 1, 1] - xy[start, 1])
         twice -= (xy[i, 1] - xy[start, 1]) * (xy[i + 1, 0] - xy[start, 0])
-    if count == len(xy):
-        xy = grown_rows(xy, count)
     xy[count, 0], xy[count, 1] = xy[start, 0], xy[start, 1]
-    return xy, count + 1, twice
+    return count + 1, twice
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _first_alike(xy, start, end, first):
+@uncounted
+def _first_alike(xy, start, end, first, table):
     """Note for each point of a ring the first that has its place; give whether one comes twice."""
     again, slots = False, 4
     if end - start <= FEW:
@@ -208,10 +259,10 @@ def _first_alike(xy, start, end, first):
         return again
     while slots < 2 * (end - start):
         slots *= 2
-    table = np.full(slots, -1, dtype=np.int64)
+    table[:slots] = -1
     for i in range(end - start):
         x, y = xy[start + i, 0], xy[start + i, 1]
-        slot = hash(x + 1.618 * y) & (slots - 1)
+        slot = int(8_191.0 * x + 131_071.0 * y) & (slots - 1)
         while table[slot] >= 0 and (xy[start + table[slot], 0] != x or xy[start + table[slot], 1] != y):
             slot = (slot + 1) & (slots - 1)
         if table[slot] < 0:
@@ -221,18 +272,18 @@ def _first_alike(xy, start, end, first):
     return again
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _loops(xy, start, first):
-    """Part a ring where it comes to a place again: give the points of simple rings, and where each ends."""
-    number = len(first)
-    points, ends = np.empty((number, 2)), np.empty(number + 1, dtype=np.int64)
-    way, place = np.empty(number, dtype=np.int64), np.full(number, -1, dtype=np.int64)
+@uncounted
+def _loops(start, number, room):
+    """Part a ring where it comes to a place again: put the points of simple rings and where each ends into the room."""
+    xy, first, points, ends, way, place = room.xy, room.first, room.parted, room.ends, room.way, room.place
     on_way, done, rings = 0, 0, 0  # `way` has the points of the ring that is not closed yet, `place` where they stand
+    for i in range(number):
+        place[i] = -1
     for i in range(number):
         back = place[first[i]]
         if back >= 0:
             for k in range(back, on_way):
-                points[done] = xy[start + way[k]]
+                points[done, 0], points[done, 1] = xy[start + way[k], 0], xy[start + way[k], 1]
                 place[way[k]] = -1
                 done += 1
             ends[rings] = done
@@ -241,82 +292,79 @@ def _loops(xy, start, first):
         way[on_way], place[first[i]] = first[i], on_way
         on_way += 1
     for k in range(on_way):
-        points[done] = xy[start + way[k]]
+        points[done, 0], points[done, 1] = xy[start + way[k], 0], xy[start + way[k], 1]
         done += 1
     ends[rings] = done
-    return points, ends[: rings + 1]
+    return rings + 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _noted(xy, start, end, ring_ends, outer, count):
+@uncounted
+def _noted(start, end, count, room):
     """Close what was traced from a start to an end and note its rings; a start is where the last ring ended."""
-    first = np.empty(end - start, dtype=np.int64)
-    if not _first_alike(xy, start, end, first):
-        xy, end, twice = _close(xy, end, start)
-        ring_ends, outer, count = _ring(ring_ends, outer, count, end, twice)
-        return xy, end, ring_ends, outer, count
-    points, ends = _loops(xy, start, first)
+    xy, points, ends = room.xy, room.parted, room.ends
+    if not _first_alike(xy, start, end, room.first, room.table):
+        end, twice = _close(xy, end, start)
+        return end, _ring(room, count, end, twice)
     begin = 0
-    for number in range(len(ends)):
+    for number in range(_loops(start, end - start, room)):
         at = start
         for k in range(begin, ends[number]):
-            xy, at = _put(xy, at, points[k, 0], points[k, 1], start)
+            at = _put(xy, at, points[k, 0], points[k, 1], start)
         begin = ends[number]
-        xy, start, twice = _close(xy, at, start)
-        ring_ends, outer, count = _ring(ring_ends, outer, count, start, twice)
-    return xy, start, ring_ends, outer, count
+        start, twice = _close(xy, at, start)
+        count = _ring(room, count, start, twice)
+    return start, count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _ring(ring_ends, outer, count, end, twice):
+@uncounted
+def _ring(room, count, end, twice):
     """Note a ring of so much area, twice; none of no area."""
     if twice == 0.0:
-        return ring_ends, outer, count
-    if count + 1 >= len(ring_ends):
-        ring_ends, outer = grown(ring_ends, count + 1, 2), grown(outer, count, 3)
-    outer[count] = twice > 0.0
-    ring_ends[count + 1] = end
-    return ring_ends, outer, count + 1
+        return count
+    room.outer[count] = twice > 0.0
+    room.ring_ends[count + 1] = end
+    return count + 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _follow(sites, after, edges, behind, spots, count, used, one, xy, points):
+@uncounted
+def _follow(sites, after, edges, behind, room, count, one, points):
     """Trace the ring that begins at an entering crossing; give where its points end, or -1 where it does not close."""
+    spots, used, xy = room.spots, room.used, room.xy
     start, at = points, one
     for _ in range(count):
         used[at] = 1
-        xy, points = _put(xy, points, spots[at, 5], spots[at, 6], start)
+        points = _put(xy, points, spots[at, 5], spots[at, 6], start)
         leaves, passed = _next_along(spots, count, at, 0, after)
         if leaves < 0 or spots[leaves, 4] > 0.0:
-            return xy, -1
+            return -1
         e = int(spots[at, 0])
         for _ in range(passed):
-            xy, points = _put(xy, points, sites.qx[e], sites.qy[e], start)
+            points = _put(xy, points, sites.qx[e], sites.qy[e], start)
             e = after[e]
-        xy, points = _put(xy, points, spots[leaves, 5], spots[leaves, 6], start)
+        points = _put(xy, points, spots[leaves, 5], spots[leaves, 6], start)
         at, passed = _next_along(spots, count, leaves, 2, behind)
         if at < 0 or spots[at, 4] < 0.0:
-            return xy, -1
+            return -1
         j = int(spots[leaves, 2])
         for _ in range(passed):
-            xy, points = _put(xy, points, edges.qx[j], edges.qy[j], start)
+            points = _put(xy, points, edges.qx[j], edges.qy[j], start)
             j = behind[j]
         if at == one:
-            return xy, points
+            return points if points < len(xy) else -1
         if used[at]:
-            return xy, -1
-    return xy, -1
+            return -1
+    return -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _whole_ring(edges, ring, xy, points):
     start = points
     for e in range(ring, edges.before[ring] + 1):
-        xy, points = _put(xy, points, edges.px[e], edges.py[e], start)
-    return xy, points
+        points = _put(xy, points, edges.px[e], edges.py[e], start)
+    return points
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _crossed(spots, count, column, first, last):
     some = False
     for k in range(count):
@@ -324,64 +372,65 @@ def _crossed(spots, count, column, first, last):
     return some
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
+def _lies_in(f, grid, x, y, work):
+    """Whether a point of a site lies in a feature."""
+    many = features_at(grid, x, y, work.state, work.touched, 0)
+    inside = False
+    for i in range(many):
+        inside = inside or (work.touched[i] == f and work.state[f] == 1)
+        work.state[work.touched[i]] = 0
+    return inside
+
+
+@uncounted
+def _traced_pair(sites, first, last, after, f, grid, behind, work, room, points, rings):
+    """Trace what a site shares with a feature; give how many points and rings there are then, -1 without room."""
+    edges, found, xy, spots = grid.edges, work.found, room.xy, room.spots
+    west, south, east, north = box_of(sites, first, last)
+    candidates = candidates_in(grid, west, south, east, north, found)
+    count = _crossings(sites, first, last, edges, f, candidates, work, spots)
+    # No more points than crossings and ends of edges, twice for what is put in and taken apart, and closed.
+    if count < 0 or len(xy) - points < 4 * (count + last - first + candidates) + 16:
+        return -1, rings
+    room.used[:count] = 0
+    begin, kept = points, rings
+    for k in range(count):  # rings along both
+        if room.used[k] or spots[k, 4] < 0.0:
+            continue
+        end = _follow(sites, after, edges, behind, room, count, k, points)
+        if end < 0:
+            return begin, kept
+        points, rings = _noted(points, end, rings, room)
+    for ring in range(first, last):  # the site's own rings inside the feature
+        if sites.before[ring] < ring or _crossed(spots, count, 0, ring, sites.before[ring]):
+            continue
+        if _lies_in(f, grid, sites.px[ring], sites.py[ring], work):
+            points, rings = _noted(points, _whole_ring(sites, ring, xy, points), rings, room)
+    for k in range(candidates):  # the feature's own rings inside the site
+        ring = found[k]
+        if edges.owner[ring] != f or edges.before[ring] < ring:
+            continue
+        if _crossed(spots, count, 2, ring, edges.before[ring]):
+            continue
+        if site_holds(sites, first, last, edges.px[ring], edges.py[ring]) == 1:
+            points, rings = _noted(points, _whole_ring(edges, ring, xy, points), rings, room)
+    return points, rings
+
+
+@compiled
 def _trace(sites, after, place, feature, grid, behind, start, stop):
-    work, edges = work_for(grid), grid.edges
-    found, spots = np.empty(256, dtype=np.int32), np.empty((16, 7))
-    xy = np.empty((16 * (stop - start) + 64, 2))
-    ring_ends, outer = (
-        np.zeros(2 * (stop - start) + 16, dtype=np.int64),
-        np.zeros(2 * (stop - start) + 16, dtype=np.bool_),
-    )
+    work, begins = work_for(grid), sites.start
+    room = _room_for(64, 32 * (stop - start) + 1024)
     rings = np.zeros(stop - start + 1, dtype=np.int64)
-    points, ring_count = 0, 0
-    for pair in range(start, stop):
-        f = feature[pair]
-        first, last = sites.start[place[pair]], sites.start[place[pair] + 1]
-        west, south, east, north = box_of(sites, first, last)
-        found, candidates = candidates_in(grid, west, south, east, north, found)
-        count, spots = _crossings(sites, first, last, edges, f, found, candidates, spots)
-        used = np.zeros(count, dtype=np.uint8)
-        begin, kept = points, ring_count
-        failed = False
-        for kind in range(3):
-            number = count if kind == 0 else (last - first if kind == 1 else candidates)
-            for k in range(number):
-                at = points
-                if kind == 0:  # rings along both
-                    if used[k] or spots[k, 4] < 0.0:
-                        continue
-                    xy, at = _follow(sites, after, edges, behind, spots, count, used, k, xy, points)
-                    if at < 0:
-                        failed = True
-                        break
-                elif kind == 1:  # the site's own rings inside the feature
-                    ring = first + k
-                    if sites.before[ring] < ring or _crossed(spots, count, 0, ring, sites.before[ring]):
-                        continue
-                    many = features_at(grid, sites.px[ring], sites.py[ring], work.state, work.touched, 0)
-                    inside = False
-                    for i in range(many):
-                        inside = inside or (work.touched[i] == f and work.state[f] == 1)
-                        if work.touched[i] != f:
-                            work.state[work.touched[i]] = 0
-                    work.state[f] = 0
-                    if not inside:
-                        continue
-                    xy, at = _whole_ring(sites, ring, xy, points)
-                else:  # the feature's own rings inside the site
-                    ring = found[k]
-                    if edges.owner[ring] != f or edges.before[ring] < ring:
-                        continue
-                    if _crossed(spots, count, 2, ring, edges.before[ring]):
-                        continue
-                    if site_holds(sites, first, last, edges.px[ring], edges.py[ring]) != 1:
-                        continue
-                    xy, at = _whole_ring(edges, ring, xy, points)
-                xy, points, ring_ends, outer, ring_count = _noted(xy, points, at, ring_ends, outer, ring_count)
-            if failed:
-                break
-        if failed:
-            points, ring_count = begin, kept
-        rings[pair - start + 1] = ring_count
-    return xy[:points].copy(), ring_ends[: ring_count + 1].copy(), rings, outer[:ring_count].copy()
+    points, count, pair = 0, 0, start
+    while pair < stop:
+        first, last = begins[place[pair]], begins[place[pair] + 1]
+        end, number = _traced_pair(sites, first, last, after, feature[pair], grid, behind, work, room, points, count)
+        if end < 0:
+            room = _more_room(room, points, count)
+            continue
+        points, count = end, number
+        rings[pair - start + 1] = count
+        pair += 1
+    return room.xy[:points].copy(), room.ring_ends[: count + 1].copy(), rings, room.outer[:count].copy()

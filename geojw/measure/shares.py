@@ -19,10 +19,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from geojw.measure.exact import side_of_site_edge
+from geojw.measure.exact import compiled, side_of_site_edge, uncounted
 from geojw.measure.geodesy import Floats
 from geojw.measure.grid import (
     Grid,
@@ -83,7 +82,21 @@ def shared(part: Part, grid: Grid, workers: int = 1) -> tuple[Ints, Ints, Floats
 
 
 class _Work(NamedTuple):
-    """What is known of features and of the layer's edges while one site is measured; all 0 before and after."""
+    """
+    Room to measure one site after another on a layer.
+
+    Parameters
+    ----------
+    total, noise, state, role
+        What is known of each feature; all 0 before and after a site.
+    touched
+        The features that something is known of.
+    turn
+        What is known of each of the layer's edges; 0 as above.
+    found, own, boxes, meets
+        The edges near a site, those of them that are of one feature, their boxes, and whether an edge's box meets
+        theirs.
+    """
 
     total: Floats
     noise: Floats
@@ -91,6 +104,10 @@ class _Work(NamedTuple):
     role: NDArray[np.uint8]
     touched: Ints
     turn: NDArray[np.int16]
+    found: NDArray[np.int32]
+    own: NDArray[np.int32]
+    boxes: Floats
+    meets: NDArray[np.bool_]
 
 
 MET, WRONG = 1, 2
@@ -101,7 +118,7 @@ FEW = 64
 """Up to so many candidates every edge of a site looks at all of them; above, only at those in its own cells."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def features_at(grid, x, y, state, touched, many):
     """Add 1 to `state` for the features in which a point of a site lies; give how many are `touched` now."""
     if x < grid.bounds[0] or x > grid.bounds[2] or y < grid.bounds[1] or y > grid.bounds[3]:
@@ -124,7 +141,7 @@ def features_at(grid, x, y, state, touched, many):
     return many
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _touch(f, touched, many):
     for k in range(many):
         if touched[k] == f:
@@ -133,7 +150,7 @@ def _touch(f, touched, many):
     return many + 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def site_holds(sites, first, last, x, y):
     """Give how often a vertex of the layer lies in a site: 0 or 1, the site moved by nothing."""
     count = 0
@@ -150,18 +167,19 @@ def site_holds(sites, first, last, x, y):
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def work_for(grid):
     """Give the room to measure sites on a layer."""
-    features = len(grid.area_m2)
+    features, edges = len(grid.area_m2), len(grid.edges.px)
     return _Work(
         np.zeros(features), np.zeros(features), np.zeros(features, dtype=np.int32),
         np.zeros(features, dtype=np.uint8), np.empty(features + 1, dtype=np.int64),
-        np.zeros(len(grid.edges.px), dtype=np.int16),
+        np.zeros(edges, dtype=np.int16), np.empty(edges, dtype=np.int32), np.empty(edges, dtype=np.int32),
+        np.empty((4, edges)), np.empty(edges, dtype=np.bool_),  # room that is not used takes no memory
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def box_of(sites, first, last):
     """Give west, south, east, north of one site."""
     west, south, east, north = np.inf, np.inf, -np.inf, -np.inf
@@ -171,7 +189,7 @@ def box_of(sites, first, last):
     return west, south, east, north
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@uncounted
 def _cross(px, py, qx, qy, mine, x0, y0, j, ux, uy, vx, vy, owner, total, noise, state, role, turn):
     """Add what a crossing of a site's edge with a layer's edge gives, if there is one."""
     step = step_over(ux[j], uy[j], vx[j], vy[j], px, py, qx, qy)
@@ -186,7 +204,7 @@ def _cross(px, py, qx, qy, mine, x0, y0, j, ux, uy, vx, vy, owner, total, noise,
         turn[j] -= step
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _cross_cells(px, py, qx, qy, mine, x0, y0, grid, work):
     """Look for crossings of a site's edge in the cells that it may lie in."""
     ux, uy, vx, vy, owner = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner
@@ -207,16 +225,16 @@ def _cross_cells(px, py, qx, qy, mine, x0, y0, grid, work):
                     _cross(px, py, qx, qy, mine, x0, y0, j, ux, uy, vx, vy, owner, total, noise, state, role, turn)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work):
+@uncounted
+def _walk_site(sites, first, last, grid, candidates, many, x0, y0, work):
     """Add the parts of a site's boundary that lie inside features; give how many features are touched."""
-    # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
     sx, sy, tx, ty, behind = sites.px, sites.py, sites.qx, sites.qy, sites.before
     ux, uy, vx, vy, owner = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner
     touched, state, total, noise, role, turn = work.touched, work.state, work.total, work.noise, work.role, work.turn
     by_cells = candidates > FEW and last - first > FEW
     near = 0 if by_cells else candidates
-    boxes, meets = boxes_of(grid.edges, found, near), np.empty(near, dtype=np.bool_)
+    found, boxes, meets = work.found, work.boxes, work.meets
+    boxes_of(grid.edges, found, near, boxes)
     ring = first
     while ring < last:
         end = behind[ring] + 1
@@ -228,7 +246,7 @@ def _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work):
             mine = (px - x0) * (qy - y0) - (py - y0) * (qx - x0)
             if by_cells:
                 _cross_cells(px, py, qx, qy, mine, x0, y0, grid, work)
-            mark_meeting(boxes, px, py, qx, qy, meets)
+            mark_meeting(boxes, near, px, py, qx, qy, meets)
             for k in range(near):
                 if meets[k]:
                     j = found[k]
@@ -244,30 +262,29 @@ def _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work):
     return many
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def boxes_of(edges, found, candidates):
-    """Give west, south, east, north of some edges, each in a row of its own."""
+@uncounted
+def boxes_of(edges, found, candidates, boxes):
+    """Write west, south, east, north of some edges, each in a row of its own."""
     px, py, qx, qy = edges.px, edges.py, edges.qx, edges.qy
-    out = np.empty((4, candidates))
     for k in range(candidates):
         j = found[k]
-        out[0, k], out[1, k] = min(px[j], qx[j]), min(py[j], qy[j])
-        out[2, k], out[3, k] = max(px[j], qx[j]), max(py[j], qy[j])
-    return out
+        boxes[0, k], boxes[1, k] = min(px[j], qx[j]), min(py[j], qy[j])
+        boxes[2, k], boxes[3, k] = max(px[j], qx[j]), max(py[j], qy[j])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def mark_meeting(boxes, px, py, qx, qy, meets):
+@uncounted
+def mark_meeting(boxes, candidates, px, py, qx, qy, meets):
     """Mark the boxes that the box of an edge meets: without a branch, so that a processor compares several at once."""
     west, south, east, north = boxes[0], boxes[1], boxes[2], boxes[3]
     low_x, high_x, low_y, high_y = min(px, qx), max(px, qx), min(py, qy), max(py, qy)
-    for k in range(len(meets)):
+    for k in range(candidates):
         meets[k] = (west[k] <= high_x) & (east[k] >= low_x) & (south[k] <= high_y) & (north[k] >= low_y)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _walk_features(sites, first, last, edges, found, candidates, x0, y0, work):
+@uncounted
+def _walk_features(sites, first, last, edges, candidates, x0, y0, work):
     """Add the parts of the features' boundaries that lie inside a site."""
+    found = work.found
     ux, uy, vx, vy, behind, owner = edges.px, edges.py, edges.qx, edges.qy, edges.before, edges.owner
     turn, total, noise, role = work.turn, work.total, work.noise, work.role
     holds = 0
@@ -287,7 +304,7 @@ def _walk_features(sites, first, last, edges, found, candidates, x0, y0, work):
             role[f] |= MET if holds == 1 else WRONG
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _area_of(f, size_m2, grid, work):
     """Give the area that a site shares with a feature, 0 for a touch, NaN for a contradiction; leave nothing behind."""
     area, error = 0.5 * work.total[f], 0.5 * ROUNDING * work.noise[f]
@@ -302,38 +319,51 @@ def _area_of(f, size_m2, grid, work):
     return size_m2 if role & MET == 0 and area > size_m2 - allowed else min(area, most)  # exactly all of the site
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
+def _measure_area(sites, first, last, size_m2, grid, work):
+    """Add up what a polygon site shares with each feature; give how many are touched, in order."""
+    found, touched, total, state, owner = work.found, work.touched, work.total, work.state, grid.edges.owner
+    west, south, east, north = box_of(sites, first, last)
+    candidates = candidates_in(grid, west, south, east, north, found)
+    if candidates == 0:  # no edge is near: all of the site lies in a feature, or nothing
+        many = features_at(grid, sites.px[first], sites.py[first], state, touched, 0)
+        for k in range(many):
+            total[touched[k]] = 2.0 * size_m2 * state[touched[k]]
+    else:
+        many = _owners(found, candidates, owner, touched)
+        x0, y0 = (west + east) / 2.0, (south + north) / 2.0
+        many = _walk_site(sites, first, last, grid, candidates, many, x0, y0, work)
+        _walk_features(sites, first, last, grid.edges, candidates, x0, y0, work)
+    in_order(touched, many)
+    return many
+
+
+@uncounted
+def _owners(found, candidates, owner, touched):
+    """Note the features that edges belong to, which stand in order; give how many."""
+    many = 0
+    for k in range(candidates):
+        f = owner[found[k]]
+        if k == 0 or f != owner[found[k - 1]]:
+            touched[many] = f
+            many += 1
+    return many
+
+
+@compiled
 def _areas(sites, place, size_m2, grid, start, stop):
-    work, edges = work_for(grid), grid.edges
-    found = np.empty(256, dtype=np.int32)
+    work, begins = work_for(grid), sites.start
+    touched = work.touched
     site, feature, area = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64), np.empty(1024)
     count = 0
     for s in range(start, stop):
-        first, last = sites.start[place[s]], sites.start[place[s] + 1]
-        west, south, east, north = box_of(sites, first, last)
-        found, candidates = candidates_in(grid, west, south, east, north, found)
-        many = 0
-        for k in range(candidates):
-            f = edges.owner[found[k]]
-            if k == 0 or f != edges.owner[found[k - 1]]:
-                work.touched[many] = f
-                many += 1
-        x0, y0 = (west + east) / 2.0, (south + north) / 2.0
-        if candidates == 0:  # no edge is near: all of the site lies in a feature, or nothing
-            many = features_at(grid, sites.px[first], sites.py[first], work.state, work.touched, 0)
-            for k in range(many):
-                work.total[work.touched[k]] = 2.0 * size_m2[s] * work.state[work.touched[k]]
-        else:
-            many = _walk_site(sites, first, last, grid, found, candidates, many, x0, y0, work)
-            _walk_features(sites, first, last, edges, found, candidates, x0, y0, work)
+        many = _measure_area(sites, begins[place[s]], begins[place[s] + 1], size_m2[s], grid, work)
         if count + many > len(site):
             site, feature, area = grown(site, count, many), grown(feature, count, many), grown(area, count, many)
-        in_order(work.touched, many)
         for k in range(many):
-            f = work.touched[k]
-            shared = _area_of(f, size_m2[s], grid, work)
+            shared = _area_of(touched[k], size_m2[s], grid, work)
             if shared != 0.0:
-                site[count], feature[count], area[count] = s, f, shared
+                site[count], feature[count], area[count] = s, touched[k], shared
                 count += 1
     return site[:count].copy(), feature[:count].copy(), area[:count].copy()
 
@@ -341,7 +371,7 @@ def _areas(sites, place, size_m2, grid, start, stop):
 # ---------------------------------------------------------------------------------------------- lines and points
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _too_close(sites, e, edges, j):
     """Whether an end of one of two edges lies within `CLOSE_M` of the other."""
     near = CLOSE_M * CLOSE_M
@@ -355,89 +385,98 @@ def _too_close(sites, e, edges, j):
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _line_inside(sites, first, last, grid, found, candidates, many, work):
-    """Add the lengths of a line that lie inside features; give how many features are touched."""
-    edges = grid.edges
+@uncounted
+def _line_inside(sites, first, last, grid, work):
+    """Add the lengths of a line that lie inside features; give how many features are touched, in order."""
+    edges, found, touched, total, state, role = (
+        grid.edges, work.found, work.touched, work.total, work.state, work.role,
+    )  # fmt: skip
+    west, south, east, north = box_of(sites, first, last)
+    pad = 2.0 * CLOSE_M
+    candidates = candidates_in(grid, west - pad, south - pad, east + pad, north + pad, found)
+    many = _owners(found, candidates, edges.owner, touched)
     for e in range(first, last):
         px, py, qx, qy = sites.px[e], sites.py[e], sites.qx[e], sites.qy[e]
         if sites.before[e] < 0:
             for k in range(many):
-                work.state[work.touched[k]] = 0
-            many = features_at(grid, px, py, work.state, work.touched, many)
+                state[touched[k]] = 0
+            many = features_at(grid, px, py, state, touched, many)
         length = np.hypot(qx - px, qy - py)
         for k in range(candidates):
             j = found[k]
             f = edges.owner[j]
             if _too_close(sites, e, edges, j):
-                work.role[f] |= WRONG
+                role[f] |= WRONG
             ux, uy, vx, vy = edges.px[j], edges.py[j], edges.qx[j], edges.qy[j]
             step = step_over(ux, uy, vx, vy, px, py, qx, qy)
             if step:
-                work.total[f] -= step * length * crossing(px, py, qx, qy, ux, uy, vx, vy)[0]
-                work.state[f] += step
-                work.role[f] |= MET
+                total[f] -= step * length * crossing(px, py, qx, qy, ux, uy, vx, vy)[0]
+                state[f] += step
+                role[f] |= MET
         for k in range(many):
-            if work.state[work.touched[k]] == 1:
-                work.total[work.touched[k]] += length
+            if state[touched[k]] == 1:
+                total[touched[k]] += length
+    in_order(touched, many)
     return many
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
+def _length_of(f, size_m, work):
+    """Give the length that a site shares with a feature, NaN where it may run along an edge; leave nothing behind."""
+    length = work.total[f] if work.role[f] & MET or work.total[f] <= 0.0 else size_m
+    if work.role[f] & WRONG:
+        length = np.nan
+    work.total[f], work.state[f], work.role[f] = 0.0, 0, 0
+    return length
+
+
+@compiled
 def _lengths(sites, place, size_m, grid, start, stop):
-    work, edges = work_for(grid), grid.edges
-    found = np.empty(256, dtype=np.int32)
+    work, begins = work_for(grid), sites.start
+    touched = work.touched
     site, feature, inside = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64), np.empty(1024)
     count = 0
     for s in range(start, stop):
-        first, last = sites.start[place[s]], sites.start[place[s] + 1]
-        west, south, east, north = box_of(sites, first, last)
-        pad = 2.0 * CLOSE_M
-        found, candidates = candidates_in(grid, west - pad, south - pad, east + pad, north + pad, found)
-        many = 0
-        for k in range(candidates):
-            if k == 0 or edges.owner[found[k]] != edges.owner[found[k - 1]]:
-                work.touched[many] = edges.owner[found[k]]
-                many += 1
-        many = _line_inside(sites, first, last, grid, found, candidates, many, work)
+        many = _line_inside(sites, begins[place[s]], begins[place[s] + 1], grid, work)
         if count + many > len(site):
             site, feature, inside = grown(site, count, many), grown(feature, count, many), grown(inside, count, many)
-        in_order(work.touched, many)
         for k in range(many):
-            f = work.touched[k]
-            length = work.total[f] if work.role[f] & MET or work.total[f] <= 0.0 else size_m[s]
-            if work.role[f] & WRONG:
-                length = np.nan
-            work.total[f], work.state[f], work.role[f] = 0.0, 0, 0
+            length = _length_of(touched[k], size_m[s], work)
             if not length <= 0.0:
-                site[count], feature[count], inside[count] = s, f, length
+                site[count], feature[count], inside[count] = s, touched[k], length
                 count += 1
     return site[:count].copy(), feature[:count].copy(), inside[:count].copy()
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
+def _point_inside(x, y, grid, work):
+    """Note the features that a point lies in, and those that it is too close to; give how many, in order."""
+    edges, found, touched, role = grid.edges, work.found, work.touched, work.role
+    many = features_at(grid, x, y, work.state, touched, 0)
+    pad = 2.0 * CLOSE_M
+    for k in range(candidates_in(grid, x - pad, y - pad, x + pad, y + pad, found)):
+        j = found[k]
+        if square_to_edge(x, y, edges.px[j], edges.py[j], edges.qx[j], edges.qy[j]) <= CLOSE_M * CLOSE_M:
+            role[edges.owner[j]] |= WRONG
+            many = _touch(edges.owner[j], touched, many)
+    in_order(touched, many)
+    return many
+
+
+@compiled
 def _points(sites, place, size, grid, start, stop):
-    work, edges = work_for(grid), grid.edges
-    found = np.empty(256, dtype=np.int32)
+    work, begins, px, py = work_for(grid), sites.start, sites.px, sites.py
+    touched, state, role = work.touched, work.state, work.role
     point, feature, inside = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64), np.empty(1024)
     count = 0
-    pad = 2.0 * CLOSE_M
     for s in range(start, stop):
-        x, y = sites.px[sites.start[place[s]]], sites.py[sites.start[place[s]]]
-        many = features_at(grid, x, y, work.state, work.touched, 0)
-        found, candidates = candidates_in(grid, x - pad, y - pad, x + pad, y + pad, found)
-        for k in range(candidates):
-            j = found[k]
-            if square_to_edge(x, y, edges.px[j], edges.py[j], edges.qx[j], edges.qy[j]) <= CLOSE_M * CLOSE_M:
-                work.role[edges.owner[j]] |= WRONG
-                many = _touch(edges.owner[j], work.touched, many)
+        many = _point_inside(px[begins[place[s]]], py[begins[place[s]]], grid, work)
         if count + many > len(point):
             point, feature, inside = grown(point, count, many), grown(feature, count, many), grown(inside, count, many)
-        in_order(work.touched, many)
         for k in range(many):
-            f = work.touched[k]
-            value = np.nan if work.role[f] & WRONG else work.state[f] * size[s]
-            work.state[f], work.role[f] = 0, 0
+            f = touched[k]
+            value = np.nan if role[f] & WRONG else state[f] * size[s]
+            state[f], role[f] = 0, 0
             if value != 0.0:
                 point[count], feature[count], inside[count] = s, f, value
                 count += 1

@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import shapely
-from numba import njit
 from shapely import GeometryType
 
-from geojw.measure.exact import SIDE_ERROR
+from geojw.measure.exact import SIDE_ERROR, compiled, uncounted
 from geojw.measure.geodesy import Floats, Geometries
 from geojw.measure.index import Bools
 from geojw.measure.pieces import Ints
@@ -75,7 +74,7 @@ def polygons_of(rings: Rings) -> Geometries:
     return np.asarray(shapely.from_ragged_array(GeometryType.POLYGON, rings.xy, offsets), dtype=object)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _surely_aside(ax, ay, bx, by, px, py, qx, qy):
     """Whether p and q lie on the same side of the line from a to b, neither on it, and no rounding can change that."""
     left, right = (bx - ax) * (py - ay), (by - ay) * (px - ax)
@@ -85,7 +84,7 @@ def _surely_aside(ax, ay, bx, by, px, py, qx, qy):
     return (one > error_one and other > error_other) or (one < -error_one and other < -error_other)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _surely_turns(ax, ay, bx, by, cx, cy):
     """Whether the way from a by b to c does not lead back along itself."""
     left, right = (bx - ax) * (cy - ay), (by - ay) * (cx - ax)
@@ -94,7 +93,7 @@ def _surely_turns(ax, ay, bx, by, cx, cy):
     return (bx - ax) * (cx - bx) > 0.0 and (by - ay) * (cy - by) > 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _ring_simple(xy, first, last, most, longest):
     """Whether a closed ring of the points from first to last meets itself nowhere, and keeps to what is asked."""
     if last - first < 4 or xy[first, 0] != xy[last - 1, 0] or xy[first, 1] != xy[last - 1, 1]:
@@ -123,7 +122,7 @@ def _ring_simple(xy, first, last, most, longest):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _rings_simple(xy, ends, most, longest):
     out = np.empty(len(ends) - 1, dtype=np.bool_)
     for ring in range(len(ends) - 1):

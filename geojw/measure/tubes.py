@@ -12,8 +12,8 @@ what is drawn with arcs of a few segments changes by less, not by more.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from geojw.measure.exact import compiled, uncounted
 from geojw.measure.geodesy import Floats
 from geojw.measure.grid import Grid, candidates_in
 from geojw.measure.index import Bools, Part, even_cuts, in_threads
@@ -61,7 +61,7 @@ def tube_areas(
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _length_within(px, py, qx, qy, west, south, east, north):
     """Give the length of an edge in a box."""
     dx, dy = qx - px, qy - py
@@ -76,7 +76,7 @@ def _length_within(px, py, qx, qy, west, south, east, north):
     return max(end - begin, 0.0) * np.hypot(dx, dy)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@uncounted
 def _turn(ax, ay, bx, by, grown):
     """Give the angle by which a boundary turns from one edge to the next, where the layer's way of moving minds it."""
     cross, dot = ax * by - ay * bx, ax * bx + ay * by
@@ -87,30 +87,34 @@ def _turn(ax, ay, bx, by, grown):
     return np.pi if cross == 0.0 and dot < 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _tubes(sites, place, grid, kept, accuracy_m, site_accuracy_m, most_m, grown, out, start, stop):
-    # Arrays by their own names: taking them out of their tuple again and again would cost more than all the rest.
+@uncounted
+def _tube(grid, kept, accuracy_m, own_m, most_m, grown, west, south, east, north, found):
+    """Bound what a site of this box gains or loses."""
     px, py, qx, qy, owner, before = (
         grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner, grid.edges.before,
     )  # fmt: skip
-    found = np.empty(256, dtype=np.int32)
+    reach = most_m + own_m + SLACK_M
+    west, south, east, north = west - reach, south - reach, east + reach, north + reach
+    area = 0.0
+    for k in range(candidates_in(grid, west, south, east, north, found)):
+        j = found[k]
+        if not kept[owner[j]]:
+            continue
+        r = accuracy_m[owner[j]] + own_m
+        if not r > 0.0:
+            continue
+        r += SLACK_M
+        area += r * _length_within(px[j], py[j], qx[j], qy[j], west, south, east, north)
+        if west <= px[j] <= east and south <= py[j] <= north:
+            i = before[j]
+            turn = _turn(qx[i] - px[i], qy[i] - py[i], qx[j] - px[j], qy[j] - py[j], grown)
+            area += 0.5 * r * r * turn
+    return area
+
+
+@compiled
+def _tubes(sites, place, grid, kept, accuracy_m, site_accuracy_m, most_m, grown, out, start, stop):
+    begins, found = sites.start, np.empty(len(grid.edges.px), dtype=np.int32)
     for s in range(start, stop):
-        west, south, east, north = box_of(sites, sites.start[place[s]], sites.start[place[s] + 1])
-        reach = most_m + site_accuracy_m[s] + SLACK_M
-        west, south, east, north = west - reach, south - reach, east + reach, north + reach
-        found, candidates = candidates_in(grid, west, south, east, north, found)
-        area = 0.0
-        for k in range(candidates):
-            j = found[k]
-            if not kept[owner[j]]:
-                continue
-            r = accuracy_m[owner[j]] + site_accuracy_m[s]
-            if not r > 0.0:
-                continue
-            r += SLACK_M
-            area += r * _length_within(px[j], py[j], qx[j], qy[j], west, south, east, north)
-            if west <= px[j] <= east and south <= py[j] <= north:
-                i = before[j]
-                turn = _turn(qx[i] - px[i], qy[i] - py[i], qx[j] - px[j], qy[j] - py[j], grown)
-                area += 0.5 * r * r * turn
-        out[s] = area
+        west, south, east, north = box_of(sites, begins[place[s]], begins[place[s] + 1])
+        out[s] = _tube(grid, kept, accuracy_m, site_accuracy_m[s], most_m, grown, west, south, east, north, found)
