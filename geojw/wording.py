@@ -27,14 +27,71 @@ PLAIN_FROM = 100.0
 
 
 class Kinds(NamedTuple):
-    """A column of few texts that repeat: which of them each row has."""
+    """
+    A column of few texts that repeat.
+
+    Parameters
+    ----------
+    code
+        Which of the texts each row has.
+    texts
+        Some may have no row.
+    """
 
     code: Ints
     texts: Texts
 
+    @classmethod
+    def same(cls, text: str, n: int) -> Kinds:
+        """Give a column of one text."""
+        return cls(np.zeros(n, dtype=np.int64), np.array([text], dtype=object))
+
+    @classmethod
+    def of(cls, column: Texts) -> Kinds:
+        """Take a column apart; its texts are sorted."""
+        code, texts = pd.factorize(column, sort=True)
+        return cls(np.asarray(code, dtype=np.int64), np.asarray(texts, dtype=object))
+
+    def take(self, rows: Ints) -> Kinds:
+        """Give some rows."""
+        return Kinds(self.code[rows], self.texts)
+
+    def plain(self) -> Texts:
+        """Give it as texts."""
+        return self.texts[self.code]
+
     def column(self, *, coded: bool) -> Texts | pd.Categorical:
         """Give it as texts or, coded, as categories."""
-        return pd.Categorical.from_codes(self.code, pd.Index(self.texts)) if coded else self.texts[self.code]
+        return pd.Categorical.from_codes(self.code, pd.Index(self.texts)) if coded else self.plain()
+
+
+def crossed(build: Callable[..., str], *columns: Kinds) -> Kinds:
+    """
+    Make a text from the texts of a row, once for each combination that occurs.
+
+    Parameters
+    ----------
+    build
+        Takes a text of each column.
+    *columns
+        Of one length.
+
+    Examples
+    --------
+    >>> one, other = Kinds.of(np.array(["x", "y", "x"], dtype=object)), Kinds.same("!", 3)
+    >>> crossed(lambda a, b: a.upper() + b, one, other).plain().tolist()
+    ['X!', 'Y!', 'X!']
+    """
+    code = columns[0].code
+    for column in columns[1:]:
+        code = code * len(column.texts) + column.code
+    met, place = np.unique(code, return_inverse=True)
+    picked = []
+    for column in reversed(columns):
+        met, which = np.divmod(met, len(column.texts))
+        picked.append(column.texts[which])
+    texts = np.array([*map(build, *reversed(picked)), None], dtype=object)[:-1]
+    return Kinds(np.asarray(place, dtype=np.int64).ravel(), texts)
 
 
 def joined(group: Ints, code: Ints, words: Texts, n: int) -> Kinds:

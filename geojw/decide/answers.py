@@ -19,12 +19,18 @@ from geojw.measure.geodesy import Floats, Geometries
 from geojw.measure.index import POINT, Bools, Selection, Shapes
 from geojw.measure.overlay import Pairs
 from geojw.measure.pieces import Ints
-from geojw.wording import Texts, by_kind, joined_sorted
+from geojw.wording import Kinds, Texts, joined_sorted
 
 NATURAL: Texts = np.array(["overlap_point", "overlap_m", "overlap_m2"], dtype=object)
 """What is taken of points, lines and areas: the position is the dimension."""
 
-UNIT = {"overlap_m2": "m2", "overlap_m": "m", "overlap_point": "", "overlap_share": "share"}
+UNITS: Texts = np.array(["", "m", "m2", "share"], dtype=object)
+"""Of margins."""
+
+NO_UNIT, METRES, SQUARE_METRES, SHARE = range(4)
+"""Positions in `UNITS`."""
+
+UNIT = {"overlap_m2": SQUARE_METRES, "overlap_m": METRES, "overlap_point": NO_UNIT, "overlap_share": SHARE}
 NEAR_LIMIT_M2, NEAR_LIMIT_SHARE = 1e-3, 1e-9
 NAMED_FEATURES = 5
 
@@ -45,7 +51,7 @@ class Answer:
     value
         The figure in the unit of `measure`; NaN where none was taken.
     margin, unit
-        Signed way to where the answer flips, positive on the clear side, and its unit.
+        Signed way to where the answer flips, positive on the clear side, and its position in `UNITS`.
     firm
         Whether the answer survives the accuracy of layer and site.
     sliver
@@ -63,21 +69,20 @@ class Answer:
     test: Three
     value: Floats
     margin: Floats
-    unit: Texts
+    unit: Ints
     firm: Bools
     sliver: Bools
-    measure: Texts
+    measure: Kinds
     features: Texts
-    why: Texts
+    why: Kinds
     away: Floats | None = None
 
 
-def natural_measures(rule: Rule, row: Layer, shapes: Shapes) -> Texts:
+def natural_measures(rule: Rule, row: Layer, shapes: Shapes) -> Kinds:
     """Give what is taken of each site: the measure follows the site's dimension where the limit is 0."""
     test = rule.test
-    natural = NATURAL[shapes.dimension]
     fits = test.value == 0.0 and test.measure in NATURAL.tolist() and row.geometry == "polygon"
-    return natural if fits else np.full(len(natural), test.measure, dtype=object)
+    return Kinds(shapes.dimension, NATURAL) if fits else Kinds.same(test.measure, len(shapes))
 
 
 class OnLayer:
@@ -115,8 +120,9 @@ class OnLayer:
         if key not in known:
             answer, missing = match_features(self.data.index.features, rule.where, self.row.codes)
             adrift = self.data.adrift
-            missing[adrift] = ["position" if not old else f"{old};position" for old in missing[adrift]]
-            known[key] = Kept(answer == TRUE, answer >= UNKNOWN, missing)
+            named = missing.plain()
+            named[adrift] = ["position" if not old else f"{old};position" for old in named[adrift]]
+            known[key] = Kept(answer == TRUE, answer >= UNKNOWN, named)
         return known[key]
 
     def answer(self, rule: Rule) -> Answer:
@@ -160,10 +166,11 @@ class OnLayer:
         verdict[np.isnan(low) | np.isnan(high)] = UNKNOWN
         if (kept.possible & self.data.unplaced).any():
             verdict[verdict == (FALSE if test.is_presence else TRUE)] = UNKNOWN
-        why = self._why_open(kept, verdict == UNKNOWN)
-        natural = NATURAL[shapes.dimension]
-        wrong = (measure != natural) & (not test.is_share)
-        verdict[wrong], why[wrong] = UNKNOWN, "dimension"
+        wrong = np.zeros(len(shapes), dtype=bool)
+        if measure.texts is not NATURAL and not test.is_share:
+            wrong = np.array([word != test.measure for word in NATURAL])[shapes.dimension]
+        why = self._why_open(kept, verdict == UNKNOWN, wrong)
+        verdict[wrong] = UNKNOWN
         found = verdict == (TRUE if test.is_presence else FALSE)
         sliver = (self.slivers.is_sliver(low, test) | self.slivers.is_sliver(high, test)) & ~wrong
         margin, unit = self._overlap_margin(test, verdict, found, low, high, sure, perhaps, measure)
@@ -178,8 +185,9 @@ class OnLayer:
         """Answer an area test against a layer that has no areas: it cannot be made."""
         n = len(self.shapes)
         nothing, no, blank = np.full(n, np.nan), np.zeros(n, dtype=bool), np.full(n, "", dtype=object)
-        measure, why = natural_measures(rule, self.row, self.shapes), np.full(n, "layer_kind", dtype=object)
-        return Answer(np.full(n, UNKNOWN, dtype=np.int8), nothing, nothing, blank, no, no, measure, blank, why)
+        measure, why = natural_measures(rule, self.row, self.shapes), Kinds.same("layer_kind", n)
+        unit = np.full(n, NO_UNIT)
+        return Answer(np.full(n, UNKNOWN, dtype=np.int8), nothing, nothing, unit, no, no, measure, blank, why)
 
     def _between(self, selection: Selection, test: Test) -> Floats:
         """Overlap with the union of a selection; measured without shortcuts where it lies at a limit."""
@@ -242,19 +250,19 @@ class OnLayer:
         high: Floats,
         sure: Selection,
         perhaps: Selection,
-        measure: Texts,
-    ) -> tuple[Floats, Texts]:
+        measure: Kinds,
+    ) -> tuple[Floats, Ints]:
         """Signed way to where the answer flips; `low` decides a find, `high` its absence."""
         shapes, sign = self.shapes, 1.0 if test.is_presence else -1.0
         value = np.where(found, low, high) / (shapes.size if test.is_share else 1.0)
         margin = sign * (test.value - value)
-        unit = by_kind(lambda word: UNIT[word], measure)
+        unit = np.array([UNIT[word] for word in measure.texts])[measure.code]
         if test.value == 0.0:
             far = np.flatnonzero((verdict != UNKNOWN) & ~found)
             away = self._nearest(perhaps, far).distance_m
-            margin[far], unit[far] = sign * np.where(np.isfinite(away), away, np.nan), "m"
+            margin[far], unit[far] = sign * np.where(np.isfinite(away), away, np.nan), METRES
             points = np.flatnonzero(found & (shapes.dimension == POINT))
-            margin[points], unit[points] = -sign * _depths_m(shapes.geometries[points], sure), "m"
+            margin[points], unit[points] = -sign * _depths_m(shapes.geometries[points], sure), METRES
         margin[verdict == UNKNOWN] = np.nan
         return margin, unit
 
@@ -265,11 +273,11 @@ class OnLayer:
         site, feature = self.pairs.site[rows], self.pairs.feature[rows]
         return joined_sorted(site, self.data.ids[feature], out)
 
-    def _why_open(self, kept: Kept, rows: Bools) -> Texts:
-        """Name features and columns that leave a test unknown."""
-        out = np.full(len(self.shapes), "", dtype=object)
-        if not rows.any():
-            return out
+    def _why_open(self, kept: Kept, rows: Bools, wrong: Bools) -> Kinds:
+        """Name features and columns that leave a test unknown, or that sites have the wrong dimension for it."""
+        if not (rows | wrong).any():
+            return Kinds.same("", len(rows))
+        out = np.full(len(rows), "", dtype=object)
         ids = self.data.ids
         doubtful = kept.possible & (~kept.certain | self.data.adrift)
         touched: dict[int, list[str]] = {}
@@ -281,7 +289,8 @@ class OnLayer:
         for site in np.flatnonzero(rows):
             named = [*touched.get(int(site), []), *lost] or every
             out[site] = ";".join(named[:NAMED_FEATURES]) + (";…" if len(named) > NAMED_FEATURES else "")
-        return out
+        out[wrong] = "dimension"
+        return Kinds.of(out)
 
     # -- distance ---------------------------------------------------------------------------------
 
@@ -313,12 +322,12 @@ class OnLayer:
             verdict[verdict == (FALSE if test.is_presence else TRUE)] = UNKNOWN
         found = verdict == (TRUE if test.is_presence else FALSE)
         value = np.where(found, low, near.distance_m)
-        value = np.where(np.isfinite(value), value, np.nan)
+        value, no = np.where(np.isfinite(value), value, np.nan), np.zeros(n, dtype=bool)
         features = np.append(self.data.ids, "")[np.where(found, feature, near.feature)]
         return Answer(
-            verdict, value, (value - test.value) * (1.0 if test.is_presence else -1.0), np.full(n, "m", dtype=object),
-            self._firm_distance(test, kept, found), np.zeros(n, dtype=bool), np.full(n, "distance_m", dtype=object),
-            features, self._why_open(kept, verdict == UNKNOWN), np.where(found[:, None], sure.away, near.away),
+            verdict, value, (value - test.value) * (1.0 if test.is_presence else -1.0), np.full(n, METRES),
+            self._firm_distance(test, kept, found), no, Kinds.same("distance_m", n),
+            features, self._why_open(kept, verdict == UNKNOWN, no), np.where(found[:, None], sure.away, near.away),
         )  # fmt: skip
 
     def _farthest(self, feature: int, within_m: Floats) -> Floats:

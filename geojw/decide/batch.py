@@ -15,7 +15,7 @@ from geojw.law.pack import Pack
 from geojw.measure.coverage import Coverage
 from geojw.measure.geodesy import AnalysisCRS, Floats
 from geojw.measure.index import Bools, LayerIndex, Shapes
-from geojw.wording import Texts
+from geojw.wording import Kinds, Texts
 
 CODED_ROWS = 1_000
 """From so many rows on, categories pay."""
@@ -131,7 +131,7 @@ class Batch:
     lang: str
     workers: int
     uncovered: dict[int, Floats] = field(default_factory=dict)
-    asked: dict[str, tuple[Three, Texts]] = field(default_factory=dict)
+    asked: dict[str, tuple[Three, Kinds]] = field(default_factory=dict)
 
     @cached_property
     def words(self) -> pd.api.extensions.ExtensionArray:
@@ -146,7 +146,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def matched(self, wanted: Mapping[str, tuple[str | bool, ...]]) -> tuple[Three, Texts]:
+    def matched(self, wanted: Mapping[str, tuple[str | bool, ...]]) -> tuple[Three, Kinds]:
         """Ask the sites for every key of an `applies` or `unless`, as `match_sites`; many rules ask the same."""
         key = repr(sorted(wanted.items()))
         if key not in self.asked:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from geojw.decide.answers import Answer, OnLayer, natural_measures
+from geojw.decide.answers import NO_UNIT, UNITS, Answer, OnLayer, natural_measures
 from geojw.decide.batch import Batch, LayerData
 from geojw.decide.raster_answers import OnRaster
-from geojw.law.access_list import FALSE, TRUE, UNKNOWN, Rule, Three, text_of
+from geojw.law.access_list import FALSE, TRUE, UNKNOWN, Rule, Three, missing_of, text_of
 from geojw.law.catalogue import Layer
 from geojw.law.effects import EFFECTS
 from geojw.measure.geodesy import Floats
@@ -19,7 +19,7 @@ from geojw.measure.index import Bools
 from geojw.measure.pieces import Ints
 from geojw.measure.rasters import RasterData
 from geojw.texts import say, template
-from geojw.wording import Texts, by_kind, figures, filled
+from geojw.wording import Kinds, Texts, by_kind, crossed, figures, filled
 
 FINDINGS = (
     "site_id", "rule_id", "layer", "outcome", "effect", "measure", "value", "op", "limit", "margin", "certainty",
@@ -39,10 +39,19 @@ WORDS = frozenset({
 DECIMALS = {"overlap_m2": 4, "m2": 4, "overlap_share": 9, "cover_share": 9, "share": 9}
 """Written digits by measure or unit; 3 for all others."""
 
+OUTCOMES: Texts = np.array(
+    ["clear", "hit", "lifted", "no_coverage", "not_evaluable", "source_failed"], dtype=object
+)  # fmt: skip
+CLEAR, HIT, LIFTED, NO_COVERAGE, NOT_EVALUABLE, SOURCE_FAILED = range(6)
+"""Positions in `OUTCOMES`."""
+
+CERTAINTIES: Texts = np.array(["", "firm", "marginal"], dtype=object)
+_EFFECTS: Texts = np.array(EFFECTS, dtype=object)
+
 WINDS = ("n", "ne", "e", "se", "s", "sw", "w", "nw", "any")
 """Directions from the north by eighths, and none."""
 
-Cells = np.ndarray[Any, Any] | str
+Cells = np.ndarray[Any, Any] | Kinds | str
 """A column, or the text that all its rows have in common."""
 
 NOBODY: Mapping[str, Any] = {"row": np.zeros(0, dtype=np.int64)} | {
@@ -102,53 +111,50 @@ class LayerFindings:
         outcome = self._outcome(rule, answer, applies, lifted)
         effect, unproved = self._effect(rule)
         n, lang = len(applies), self.batch.lang
-        blank, nothing = np.full(n, "", dtype=object), np.full(n, np.nan)
         frame: dict[str, object] = {
-            "rule_id": rule.id, "layer": self.name, "outcome": outcome, "effect": effect,
-            "op": rule.test.op, "limit": rule.test.value, "basis": rule.basis.text(lang),
-            "says": rule.says.in_(lang),
+            "rule_id": rule.id, "layer": self.name, "outcome": Kinds(outcome, OUTCOMES),
+            "effect": Kinds(effect, _EFFECTS), "op": rule.test.op, "limit": rule.test.value,
+            "basis": rule.basis.text(lang), "says": rule.says.in_(lang),
             "remedy": self._remedies(rule, answer, outcome, asked, unshown, unproved),
             "reason": self._reasons(answer, outcome, asked), "claimed": self._claims(rule, outcome),
             "data": self.data_words(rule),
         }  # fmt: skip
         if answer is None:
+            nothing = np.full(n, np.nan)
             measure = natural_measures(rule, self.row, self.batch.shapes)
-            frame |= {"measure": measure, "value": nothing, "margin": nothing, "certainty": blank}
-            frame |= {"feature_ids": blank, "margin_unit": blank, "sliver": np.zeros(n, dtype=bool)}
+            frame |= {"measure": measure, "value": nothing, "margin": nothing, "certainty": ""}
+            frame |= {"feature_ids": np.full(n, "", dtype=object), "margin_unit": "", "sliver": np.zeros(n, dtype=bool)}
         else:
-            tested = (outcome == "hit") | (outcome == "clear")
-            margin = np.where(tested | (outcome == "lifted"), answer.margin, np.nan)
-            sure = np.where(answer.firm, "firm", "marginal")
+            tested = (outcome == HIT) | (outcome == CLEAR)
+            margin = np.where(tested | (outcome == LIFTED), answer.margin, np.nan)
+            margin_unit = np.where(np.isnan(margin), NO_UNIT, answer.unit)
             frame |= {"measure": answer.measure, "value": _rounded(answer.value, answer.measure)}
-            frame |= {
-                "margin": _rounded(margin, answer.unit),
-                "feature_ids": answer.features,
-                "sliver": answer.sliver,
-            }
-            frame |= {"margin_unit": np.where(np.isnan(margin), "", answer.unit)}
-            frame |= {"certainty": np.where(tested, sure, "")}
-        return {"row": rows} | {name: _column(frame[name], rows) for name in FINDINGS[1:]}
+            frame |= {"margin": _rounded(margin, Kinds(answer.unit, UNITS)), "margin_unit": Kinds(margin_unit, UNITS)}
+            frame |= {"feature_ids": answer.features, "sliver": answer.sliver}
+            frame |= {"certainty": Kinds(np.where(tested, np.where(answer.firm, 1, 2), 0), CERTAINTIES)}
+        some = rows if len(rows) < n else None
+        return {"row": rows} | {name: _column(frame[name], some, len(rows)) for name in FINDINGS[1:]}
 
     # -- outcome and effect -----------------------------------------------------------------------
 
-    def _exception(self, rule: Rule) -> tuple[Three, Texts]:
+    def _exception(self, rule: Rule) -> tuple[Three, Kinds]:
         """Whether the exception is shown, and by what it would be."""
         if rule.unless:
             return self.batch.matched(rule.unless)
         n = len(self.batch.ids)
-        return np.full(n, FALSE, dtype=np.int8), np.full(n, "", dtype=object)
+        return np.full(n, FALSE, dtype=np.int8), Kinds.same("", n)
 
-    def _outcome(self, rule: Rule, answer: Answer | None, applies: Three, lifted: Three) -> Texts:
-        """Follow DESIGN's order of decision."""
+    def _outcome(self, rule: Rule, answer: Answer | None, applies: Three, lifted: Three) -> Ints:
+        """Follow DESIGN's order of decision; give positions in `OUTCOMES`."""
         if answer is None:
-            outcome = np.full(len(applies), "source_failed", dtype=object)
+            outcome = np.full(len(applies), SOURCE_FAILED)
         else:
             passes, fails = answer.test == TRUE, answer.test == FALSE
-            outcome = np.full(len(applies), "not_evaluable", dtype=object)
-            outcome[fails] = "clear"
-            outcome[passes & (applies == TRUE)] = "hit"
-            outcome[self._uncovered(rule, passes & (applies == TRUE), fails)] = "no_coverage"
-        outcome[(lifted == TRUE) & (outcome != "clear")] = "lifted"
+            outcome = np.full(len(applies), NOT_EVALUABLE)
+            outcome[fails] = CLEAR
+            outcome[passes & (applies == TRUE)] = HIT
+            outcome[self._uncovered(rule, passes & (applies == TRUE), fails)] = NO_COVERAGE
+        outcome[(lifted == TRUE) & (outcome != CLEAR)] = LIFTED
         return outcome
 
     def _uncovered(self, rule: Rule, passes: Bools, fails: Bools) -> Bools:
@@ -159,35 +165,39 @@ class LayerFindings:
             out[silent] = self.on_layer.uncovered(rule, silent)
         return out
 
-    def _effect(self, rule: Rule) -> tuple[Texts, Texts]:
-        """Give each site's effect after the proofs, and the proofs that are missing."""
+    def _effect(self, rule: Rule) -> tuple[Ints, Kinds]:
+        """Give each site's effect after the proofs, as its position in `EFFECTS`, and the proofs that are missing."""
         n = len(self.batch.ids)
-        missing = np.full(n, "", dtype=object)
-        stricter = np.zeros(n, dtype=np.int64)
+        stricter, open_ = np.zeros(n, dtype=np.int64), []
         for proof in rule.proofs:
             shown, _ = self.batch.matched({proof.key: (True,)})
             stricter = np.where(shown == FALSE, np.maximum(stricter, EFFECTS.index(proof.if_false)), stricter)
-            open_ = shown == UNKNOWN
-            missing[open_] = by_kind(lambda old, key=proof.key: f"{old};{key}" if old else key, missing[open_])
-        rank = np.where(stricter > 0, stricter, rule.rank)
-        return np.array(EFFECTS, dtype=object)[rank], missing
+            open_.append(shown == UNKNOWN)
+        missing = missing_of([proof.key for proof in rule.proofs], open_, n)
+        return np.where(stricter > 0, stricter, rule.rank), missing
 
     # -- texts ------------------------------------------------------------------------------------
 
     def _remedies(
-        self, rule: Rule, answer: Answer | None, outcome: Texts, asked: Texts, unshown: Texts, unproved: Texts
+        self, rule: Rule, answer: Answer | None, outcome: Ints, asked: Kinds, unshown: Kinds, unproved: Kinds
     ) -> Texts:
         """Say what would change each finding."""
         lang, title = self.batch.lang, self.row.title.in_(self.batch.lang)
         out = np.full(len(outcome), "", dtype=object)
-        out[outcome == "source_failed"] = say("remedy.deliver", lang, layer=title)
-        out[outcome == "no_coverage"] = say("remedy.cover", lang, layer=title)
+        out[outcome == SOURCE_FAILED] = say("remedy.deliver", lang, layer=title)
+        out[outcome == NO_COVERAGE] = say("remedy.cover", lang, layer=title)
         if answer is None:
             return out
-        hits, open_ = np.flatnonzero(outcome == "hit"), np.flatnonzero(outcome == "not_evaluable")
-        shown = by_kind(lambda *keys: self._to_show(rule, *keys), unshown[hits], unproved[hits])
-        out[hits] = self._changes(rule, answer, hits) + shown if rule.test.is_presence else _unled(shown, lang)
-        out[open_] = by_kind(lambda *what: self._to_complete(title, *what), asked[open_], answer.why[open_])
+        hits, open_ = np.flatnonzero(outcome == HIT), np.flatnonzero(outcome == NOT_EVALUABLE)
+        if hits.size:
+            shown = crossed(lambda *keys: self._to_show(rule, *keys), unshown.take(hits), unproved.take(hits))
+            if rule.test.is_presence:
+                out[hits] = self._changes(rule, answer, hits) + shown.plain()
+            else:
+                out[hits] = Kinds(shown.code, _unled(shown.texts, lang)).plain()
+        if open_.size:
+            what = crossed(lambda *why: self._to_complete(title, *why), asked.take(open_), answer.why.take(open_))
+            out[open_] = what.plain()
         return out
 
     def _to_show(self, rule: Rule, unshown: str, unproved: str) -> str:
@@ -233,27 +243,28 @@ class LayerFindings:
             out[some] = filled(template(key, lang), len(some), value=texts[some])
         return out
 
-    def _reasons(self, answer: Answer | None, outcome: Texts, asked: Texts) -> Texts:
+    def _reasons(self, answer: Answer | None, outcome: Ints, asked: Kinds) -> Kinds:
         """Say why an outcome is unknown, in words for machines."""
-        out = np.full(len(outcome), "", dtype=object)
-        out[outcome == "source_failed"] = f"layer:{self.name}"
         no_cells = self.row.kind == "raster"
-        out[outcome == "no_coverage"] = f"{self.name}:no_data" if no_cells else f"coverage:{self.row.coverage}"
-        rows = np.flatnonzero(outcome == "not_evaluable")
-        why = np.full(len(outcome), "", dtype=object) if answer is None else answer.why
+        uncovered = f"{self.name}:no_data" if no_cells else f"coverage:{self.row.coverage}"
+        texts: Texts = np.array(["", f"layer:{self.name}", uncovered], dtype=object)
+        code = np.where(outcome == SOURCE_FAILED, 1, np.where(outcome == NO_COVERAGE, 2, 0))
+        rows = np.flatnonzero(outcome == NOT_EVALUABLE)
+        if not rows.size or answer is None:
+            return Kinds(code, texts)
 
         def reason(keys: str, what: str) -> str:
             return ";".join([*(f"attribute:{key}" for key in _words(keys)), *([f"{self.name}:{what}"] if what else [])])
 
-        out[rows] = by_kind(reason, asked[rows], why[rows])
-        return out
+        why = crossed(reason, asked.take(rows), answer.why.take(rows))
+        code[rows] = why.code + len(texts)
+        return Kinds(code, np.concatenate([texts, why.texts]))
 
-    def _claims(self, rule: Rule, outcome: Texts) -> Texts:
+    def _claims(self, rule: Rule, outcome: Ints) -> Kinds | str:
         """Give the attributes on which an exception rests, which nobody checked."""
-        out = np.full(len(outcome), "", dtype=object)
-        rows = np.flatnonzero(outcome == "lifted")
+        rows = np.flatnonzero(outcome == LIFTED)
         if not rows.size:
-            return out
+            return ""
         keys = sorted(rule.unless)
         cells = [self.batch.attributes[self.batch.pack.attribute(key).column or key].to_numpy(object) for key in keys]
 
@@ -261,8 +272,9 @@ class LayerFindings:
             said = [f"{key}={text_of(value)}" for key, value in zip(keys, values, strict=True)]
             return say("claimed", self.batch.lang, pairs=", ".join(said))
 
+        out = np.full(len(outcome), "", dtype=object)
         out[rows] = by_kind(claim, *(column[rows] for column in cells))
-        return out
+        return Kinds.of(out)
 
     def data_words(self, rule: Rule | None) -> str:
         """Give what every table must say of the data behind a row."""
@@ -298,9 +310,10 @@ class LayerFindings:
         for rule, frame in zip(rules, findings, strict=True):
             if rule.test.is_distance:
                 near = np.flatnonzero(frame["feature_ids"] != "")
-                ruled = np.full(len(near), rule.id, dtype=object)
                 near_m = {"distance_m": frame["value"][near]}
-                out.append(self._overlap_rows(frame["row"][near], frame["feature_ids"][near], ruled, near_m))
+                out.append(
+                    self._overlap_rows(frame["row"][near], Kinds.of(frame["feature_ids"][near]), rule.id, near_m)
+                )
         return out
 
     def _shared(self, rules: Sequence[Rule]) -> Columns:
@@ -317,9 +330,9 @@ class LayerFindings:
             "overlap_m": np.where(dimension == 1, overlap, np.nan),
             "overlap_share": np.minimum(overlap / shapes.size[site], 1.0),
         }
-        return self._overlap_rows(site, ids[feature], by[which], figures)
+        return self._overlap_rows(site, Kinds(which, ids[met]), Kinds(which, by), figures)
 
-    def _overlap_rows(self, site: Ints, feature: Texts, rules: Texts, figures: dict[str, Floats]) -> Columns:
+    def _overlap_rows(self, site: Ints, feature: Kinds, rules: Kinds | str, figures: dict[str, Floats]) -> Columns:
         frame: dict[str, object] = {
             "layer": self.name, "feature_id": feature, "rules": rules,
             "data": self.data_words(None),
@@ -327,34 +340,39 @@ class LayerFindings:
         for column in ("overlap_m2", "overlap_share", "distance_m", "overlap_m"):
             figure = figures.get(column, np.full(len(site), np.nan))
             frame[column] = np.round(figure, DECIMALS.get(column, 3))
-        rows = np.arange(len(site))
-        return {"row": site} | {name: _column(frame[name], rows) for name in OVERLAPS[1:]}
+        return {"row": site} | {name: _column(frame[name], None, len(site)) for name in OVERLAPS[1:]}
 
 
-def _column(cells: object, rows: Ints) -> Cells:
-    """Take the rows of a column; a number that they have in common is repeated."""
-    if isinstance(cells, np.ndarray):
-        return cells[rows]
-    return cells if isinstance(cells, str) else np.full(len(rows), cells, dtype=float)
+def _column(cells: object, rows: Ints | None, n: int) -> Cells:
+    """Take `n` rows of a column, or all; a number that they have in common is repeated."""
+    match cells:
+        case str():
+            return cells
+        case Kinds():
+            return cells if rows is None else cells.take(rows)
+        case np.ndarray():
+            return cells if rows is None else cells[rows]
+        case _:
+            return np.full(n, cells, dtype=float)
 
 
 def _words(cell: str) -> list[str]:
     return [word for word in cell.split(";") if word]
 
 
-def _rounded(value: Floats, kind: Texts) -> Floats:
+def _rounded(value: Floats, kind: Kinds) -> Floats:
     """Round figures to the digits that their measure or unit is written with."""
-    out = value.copy()
-    for one in set(kind.tolist()):
-        rows = kind == one
-        out[rows] = np.round(value[rows], DECIMALS.get(str(one), 3))
+    digits = np.array([DECIMALS.get(str(text), 3) for text in kind.texts])[kind.code]
+    out = value
+    for one in np.unique(digits):
+        out = np.where(digits == one, np.round(value, one), out)
     return out + 0.0  # no minus before a nought
 
 
 def _unled(texts: Texts, lang: str) -> Texts:
     """Take the leading join from lists that begin with it."""
     lead = say("format.join", lang)
-    return by_kind(lambda text: text.removeprefix(lead), texts)
+    return np.array([*(text.removeprefix(lead) for text in texts), None], dtype=object)[:-1]
 
 
 def _winds(away: Floats) -> Ints:

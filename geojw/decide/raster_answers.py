@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from geojw.decide.answers import Answer
+from geojw.decide.answers import SHARE, Answer
 from geojw.decide.batch import Batch
 from geojw.decide.slivers import Slivers
 from geojw.law.access_list import FALSE, TRUE, Rule, Test
@@ -17,6 +17,7 @@ from geojw.measure.geodesy import Floats
 from geojw.measure.index import POINT, Bools, Shapes
 from geojw.measure.pieces import Ints
 from geojw.measure.rasters import RasterData
+from geojw.wording import Kinds
 
 DIGITS = 9
 """Of a share as it is written: what is tested is what is told."""
@@ -95,10 +96,9 @@ class OnRaster:
         sign = 1.0 if test.is_presence else -1.0
         margin = sign * (test.value - np.where(found, low, high))
         sliver = self.slivers.is_sliver(low * size, test) | self.slivers.is_sliver(high * size, test)
-        blank = np.full(n, "", dtype=object)
         return Answer(
-            verdict, low, margin, np.full(n, "share", dtype=object), self._firm(rule, found, low, high) & ~sliver,
-            sliver, np.full(n, test.measure, dtype=object), blank, blank,
+            verdict, low, margin, np.full(n, SHARE), self._firm(rule, found, low, high) & ~sliver,
+            sliver, Kinds.same(test.measure, n), np.full(n, "", dtype=object), Kinds.same("", n),
         )  # fmt: skip
 
     def _holds(self, test: Test, share: Floats) -> Bools:

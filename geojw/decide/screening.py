@@ -27,7 +27,7 @@ from geojw.measure.geodesy import AnalysisCRS
 from geojw.measure.index import Shapes, default_workers
 from geojw.measure.pieces import Ints
 from geojw.measure.rasters import RasterData
-from geojw.wording import by_kind
+from geojw.wording import Kinds, crossed
 
 BATCH = 20_000
 REJECTED = ("source", "row", "site_id", "reason")
@@ -231,10 +231,11 @@ def _screen_batch(
         notes += one.notes
         if one.error is not None:
             failed[name] = one.error
-    table, site = _table(findings, FINDINGS, batch, ["rule_id"])
-    merged, _ = _table(overlaps, OVERLAPS, batch, ["layer", "feature_id"])
+    found = _table(findings, FINDINGS, ["rule_id"])
+    shared = _table(overlaps, OVERLAPS, ["layer", "feature_id"])
     none = pd.DataFrame(columns=list(REJECTED))
-    return Screening(verdicts_of(table, site, batch), table, merged, none, failed, tuple(notes), day, sites)
+    tables = (_framed(found, batch), _framed(shared, batch))
+    return Screening(verdicts_of(found, batch), *tables, none, failed, tuple(notes), day, sites)
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,11 +306,9 @@ def where_faults(row: Layer, rules: Iterable[Rule], data: LayerData) -> Iterable
                         yield Fault("where_value", at, {"column": column, "value": value, "rule": rule.id})
 
 
-def _table(
-    parts: list[Columns], columns: Sequence[str], batch: Batch, keys: Sequence[str]
-) -> tuple[pd.DataFrame, Ints]:
+def _table(parts: list[Columns], columns: Sequence[str], keys: Sequence[str]) -> dict[str, Column]:
     """
-    Make one table of the columns of a batch.
+    Put the columns of a batch together.
 
     Parameters
     ----------
@@ -317,71 +316,100 @@ def _table(
         With ``row``, the site's position.
     columns
         The table's columns, the first of them ``site_id``.
-    batch
-        The sites, sorted.
     keys
         By what rows of one site are sorted; what then is equal becomes one row.
 
     Returns
     -------
-    table : DataFrame
-        Sorted.
-    row : ndarray
-        The position of each row's site.
+    dict
+        The columns, sorted, and ``row`` in place of the first.
     """
     parts = [part for part in parts if len(part["row"])]
     if not parts:
-        return pd.DataFrame(columns=list(columns)), np.zeros(0, dtype=np.int64)
+        return {name: np.zeros(0, dtype=np.int64 if name == "row" else object) for name in ("row", *columns[1:])}
     row = np.concatenate([part["row"] for part in parts])
     counts = [len(part["row"]) for part in parts]
-    coded = WORDS if len(row) >= CODED_ROWS else frozenset()
-    cells = {name: _stood([part[name] for part in parts], counts, coded=name in coded) for name in columns[1:]}
-    known = (cells[key] for key in keys)
-    codes = [cell.codes if isinstance(cell, pd.Categorical) else pd.factorize(cell, sort=True)[0] for cell in known]
+    cells = {name: _stood([part[name] for part in parts], counts) for name in columns[1:]}
+    codes = [_codes(cells[key]) for key in keys]
     order = np.lexsort((*reversed(codes), row))
-    row, codes, cells = row[order], [code[order] for code in codes], {name: cell[order] for name, cell in cells.items()}
+    row, codes, cells = (
+        row[order],
+        [code[order] for code in codes],
+        {k: _taken(cell, order) for k, cell in cells.items()},
+    )
     again = np.all([np.diff(key) == 0 for key in (row, *codes)], axis=0)
     if again.any():
         begin = np.flatnonzero(np.insert(~again, 0, True))
         row, cells = row[begin], _merged(cells, begin)
-    return pd.DataFrame({"site_id": batch.words.take(row), **cells}), row
+    return {"row": row, **cells}
 
 
-Column = np.ndarray[Any, Any] | pd.Categorical
+Column = np.ndarray[Any, Any] | Kinds
 
 
-def _stood(pieces: Sequence[Cells], counts: Sequence[int], *, coded: bool) -> Column:
-    """Put the pieces of a column together; words that repeat are compared piece by piece, never row by row."""
-    if not coded:
-        whole = [np.full(n, one, dtype=object) if isinstance(one, str) else one
-                 for one, n in zip(pieces, counts, strict=True)]  # fmt: skip
-        return np.concatenate(whole)
-    coded_pieces = [pd.factorize(one) if isinstance(one, np.ndarray) else (None, [one]) for one in pieces]
-    known = sorted({str(word) for _, its in coded_pieces for word in its})
+def _framed(cells: dict[str, Column], batch: Batch) -> pd.DataFrame:
+    """Make a table of its columns; where there are many rows, words that repeat are categories."""
+    row = np.asarray(cells["row"])
+    out: dict[str, Any] = {"site_id": batch.words.take(row)}
+    for name, column in cells.items():
+        if name != "row":
+            coded = name in WORDS and len(row) >= CODED_ROWS
+            out[name] = column.column(coded=coded) if isinstance(column, Kinds) else column
+    return pd.DataFrame(out)
+
+
+def _codes(column: Column) -> Ints:
+    assert isinstance(column, Kinds)  # noqa: S101 - what tables are sorted by are words
+    return column.code
+
+
+def _taken(column: Column, rows: Ints) -> Column:
+    return column.take(rows) if isinstance(column, Kinds) else column[rows]
+
+
+def _stood(pieces: Sequence[Cells], counts: Sequence[int]) -> Column:
+    """Put the pieces of a column together; words are compared piece by piece, never row by row, and come out sorted."""
+    words = [_words_of(one) for one in pieces if not isinstance(one, np.ndarray)]
+    if not words:
+        return np.concatenate(pieces)
+    known = sorted({word for some in words for word in some})
     place = {word: at for at, word in enumerate(known)}
     codes = []
-    for (code, its), n in zip(coded_pieces, counts, strict=True):
-        mine = np.array([place[word] for word in its], dtype=np.int64)
-        codes.append(np.repeat(mine, n) if code is None else mine[code])
-    return pd.Categorical.from_codes(np.concatenate(codes), pd.Index(known, dtype=object))
+    for one, its, n in zip(pieces, words, counts, strict=True):
+        if isinstance(one, Kinds):
+            mine = np.array([place.get(word, 0) for word in one.texts], dtype=np.int64)
+            codes.append(mine[one.code])
+        else:
+            codes.append(np.full(n, place[its[0]], dtype=np.int64))
+    return Kinds(np.concatenate(codes), np.array([*known, None], dtype=object)[:-1])
+
+
+def _words_of(cells: Cells) -> list[str]:
+    """Give the texts of a column of words that some row has."""
+    if isinstance(cells, Kinds):
+        return [str(text) for text in cells.texts[np.bincount(cells.code, minlength=len(cells.texts)) > 0]]
+    return [str(cells)]
 
 
 def _merged(cells: dict[str, Column], begin: Ints) -> dict[str, Column]:
     """Make one row of a feature that both overlaps a site and is the nearest of a distance rule, or of several."""
-    out = {name: column[begin] for name, column in cells.items()}
-    rules = np.asarray(cells["rules"])
-    joined_rules = rules[begin]
-    count = np.diff(np.append(begin, len(rules)))
+    out = {name: _taken(column, begin) for name, column in cells.items()}
+    rules, joined = cells["rules"], out["rules"]
+    assert isinstance(rules, Kinds) and isinstance(joined, Kinds)  # noqa: S101, PT018 - so `_stood` makes it
+    count = np.diff(np.append(begin, len(rules.code)))
     step, more = 1, np.flatnonzero(count > 1)
     while more.size:
-        joined_rules[more] = by_kind(_both_lists, joined_rules[more], rules[begin[more] + step])
+        both = crossed(_both_lists, joined.take(more), rules.take(begin[more] + step))
+        code = joined.code.copy()
+        code[more] = both.code + len(joined.texts)
+        joined = Kinds(code, np.concatenate([joined.texts, both.texts]))
         for name, column in cells.items():
-            if column.dtype.kind == "f":
-                old = out[name][more]
-                out[name][more] = np.where(np.isnan(old), column[begin[more] + step], old)
+            if isinstance(column, np.ndarray) and column.dtype.kind == "f":
+                old, new = np.asarray(out[name])[more], column[begin[more] + step]
+                np.asarray(out[name])[more] = np.where(np.isnan(old), new, old)
         step += 1
         more = more[count[more] > step]
-    return out | {"rules": pd.Categorical(joined_rules) if isinstance(cells["rules"], pd.Categorical) else joined_rules}
+    return out | {"rules": _stood([joined], [len(begin)])}
 
 
 def _both_lists(one: str, other: str) -> str:

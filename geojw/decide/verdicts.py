@@ -22,6 +22,10 @@ from geojw.wording import Kinds, Texts, joined
 ENDS = (*EFFECTS, "undetermined")
 """What a verdict may be."""
 
+RANKS = {word: rank for rank, word in enumerate(EFFECTS)}
+DECIDED_BY = ("rule_id", "outcome", "effect", "certainty", "data")
+"""The columns of findings that verdicts rest on, all of words."""
+
 UNKNOWN_OUTCOMES = ("no_coverage", "source_failed", "not_evaluable")
 VERDICTS = (
     "site_id", "name", "verdict", "certainty", "decided_by", "area_m2", "hits", "unknown", "at_least", "at_most",
@@ -29,10 +33,11 @@ VERDICTS = (
 )  # fmt: skip
 
 
-def verdicts_of(findings: pd.DataFrame, site: Ints, batch: Batch) -> pd.DataFrame:
+def verdicts_of(findings: Mapping[str, Any], batch: Batch) -> pd.DataFrame:
     """Give the table of verdicts of a batch: what `decide` says, with names, sizes and words, as categories of many."""
     n, coded = len(batch), len(batch) >= CODED_ROWS
-    decided = _decided(findings, site, n)
+    site: Ints = findings["row"]
+    decided = _decided({name: findings[name] if len(site) else Kinds.same("", 0) for name in DECIDED_BY}, site, n)
     shapes, attributes = batch.shapes, batch.attributes
     area = np.where(shapes.dimension == AREA, shapes.size, np.nan)
     planar = batch.pack.zone.planar_crs
@@ -84,21 +89,21 @@ def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
         could_become, lifted, data.
     """
     site = np.asarray(pd.Index(ids).get_indexer(pd.Index(findings["site_id"])), dtype=np.int64)
-    decided = _decided(findings, site, len(ids))
+    decided = _decided({name: _kinds(findings[name]) for name in DECIDED_BY}, site, len(ids))
     return pd.DataFrame({"site_id": ids} | {name: kinds.column(coded=False) for name, kinds in decided.items()})
 
 
-def _decided(findings: pd.DataFrame, site: Ints, n: int) -> dict[str, Kinds]:
-    """Decide each of so many sites; `site` is the position of each finding's."""
-    effect, outcome, rule = (_kinds(findings[name]) for name in ("effect", "outcome", "rule_id"))
-    rank = np.array([EFFECTS.index(word) for word in effect.texts], dtype=np.int64)[effect.code]
+def _decided(findings: Mapping[str, Kinds], site: Ints, n: int) -> dict[str, Kinds]:
+    """Decide each of so many sites by their findings' columns of words; `site` is the position of each finding's."""
+    effect, outcome, rule = findings["effect"], findings["outcome"], findings["rule_id"]
+    rank = np.array([RANKS.get(word, 0) for word in effect.texts], dtype=np.int64)[effect.code]
     hit, unknown, lifted = (_is(outcome, *words) for words in (("hit",), UNKNOWN_OUTCOMES, ("lifted",)))
     at_least, doubt = _most(site, rank, hit, n), _most(site, rank, unknown, n)
     at_most = np.maximum(at_least, doubt)
     decided = at_least == at_most
     words = np.array(ENDS, dtype=object)
     carries = (hit & decided[site] & (rank == at_least[site])) | (unknown & (rank > at_least[site]))
-    found = _Ranked(site, rank, hit, unknown, _is(outcome, "clear"), _is(_kinds(findings["certainty"]), "marginal"))
+    found = _Ranked(site, rank, hit, unknown, _is(outcome, "clear"), _is(findings["certainty"], "marginal"))
     could = _could_become(found, at_least, at_most)
     shaky = (could.texts != "")[could.code]
     sureness = np.asarray(np.where(decided, np.where(shaky, 2, 1), 0), dtype=np.int64)
@@ -173,9 +178,8 @@ def _most(site: Ints, rank: Ints, rows: Bools, n: int) -> Ints:
     return out
 
 
-def _joined_words(site: Ints, cells: pd.Series, n: int) -> Kinds:
+def _joined_words(site: Ints, kinds: Kinds, n: int) -> Kinds:
     """Join cells that are lists themselves."""
-    kinds = _kinds(cells)
     lists = [[word for word in str(cell).split(";") if word] for cell in kinds.texts]
     words = np.array(sorted({word for words in lists for word in words}), dtype=object)
     place = {word: at for at, word in enumerate(words)}

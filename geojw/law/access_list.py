@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Annotated, Literal
@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from geojw.law.catalogue import ROW, Attribute, Basis, Day, Flag, Positive, Words, Words2
 from geojw.law.effects import EFFECTS, Effect
-from geojw.wording import by_kind
+from geojw.wording import Kinds, crossed
 
 FEW = 32
 """So few cells are matched one by one: finding the equal ones first would take longer."""
@@ -268,7 +268,7 @@ def _match_cell(cell: object, wanted: tuple[str | bool, ...], spec: Attribute) -
 
 def match_sites(
     sites: Mapping[str, Cells], n: int, wanted: Mapping[str, tuple[str | bool, ...]], specs: Mapping[str, Attribute]
-) -> tuple[Three, NDArray[np.object_]]:
+) -> tuple[Three, Kinds]:
     """
     Ask the sites for every key of an `applies` or `unless`.
 
@@ -287,18 +287,42 @@ def match_sites(
     -------
     answer : ndarray
         `FALSE`, `UNKNOWN` or `TRUE` for each site.
-    missing : ndarray
+    missing : Kinds
         The attributes that leave it unknown, sorted and joined by ``;`` (empty where it is known).
     """
-    answer = np.full(n, TRUE, dtype=np.int8)
-    missing = np.full(n, "", dtype=object)
-    for key in sorted(wanted):
+    answer, keys = np.full(n, TRUE, dtype=np.int8), sorted(wanted)
+    unknown = []
+    for key in keys:
         one = match_attribute(sites, n, key, wanted[key], specs.get(key, _PLAIN))
-        unknown = one == UNKNOWN
-        missing[unknown] = by_kind(lambda old, key=key: f"{old};{key}" if old else key, missing[unknown])
+        unknown.append(one == UNKNOWN)
         answer = np.minimum(answer, one)
-    missing[answer != UNKNOWN] = ""
-    return answer, missing
+    return answer, missing_of(keys, [rows & (answer == UNKNOWN) for rows in unknown], n)
+
+
+def missing_of(keys: Sequence[str], rows: Sequence[NDArray[np.bool_]], n: int) -> Kinds:
+    """
+    Name for each of so many sites what is missing.
+
+    Parameters
+    ----------
+    keys
+        Sorted.
+    rows
+        For each key where it is missing.
+    n
+        How many sites there are.
+
+    Returns
+    -------
+    Kinds
+        The keys joined by ``;``.
+    """
+    out = Kinds.same("", n)
+    for key, some in zip(keys, rows, strict=True):
+        if some.any():
+            also = Kinds(some.astype(np.int64), np.array(["", key], dtype=object))
+            out = crossed(lambda old, new: ";".join(filter(None, (old, new))), out, also)
+    return out
 
 
 _PLAIN = Attribute()
@@ -323,7 +347,7 @@ def match_attribute(
 
 def match_features(
     features: pd.DataFrame, where: Mapping[str, tuple[str, ...]], codes: Mapping[str, tuple[str, ...]]
-) -> tuple[Three, NDArray[np.object_]]:
+) -> tuple[Three, Kinds]:
     """
     Filter the features of a layer, three-valued.
 
@@ -340,7 +364,7 @@ def match_features(
     -------
     kept : ndarray
         `FALSE` left out, `UNKNOWN` perhaps kept, `TRUE` certainly kept.
-    missing : ndarray
+    missing : Kinds
         The columns that leave it unknown, joined by ``;``.
     """
     specs = {column: Attribute(codes=codes.get(column, ())) for column in where}

@@ -11,6 +11,8 @@ since areas change with such a step by nothing, they are exact for neighbours th
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -19,10 +21,12 @@ SIDE_ERROR = 3.3306690738754716e-16
 
 _SPLITTER = 2.0**27 + 1.0
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+_KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+compiled = njit(**_KERNEL)
 """How functions that make arrays are compiled."""
 
-uncounted = njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+uncounted = njit(**_KERNEL | {"_nrt": False})
 """
 How all others are compiled that are called for each site or edge: they neither make an array nor give one back.
 
@@ -30,7 +34,7 @@ numba counts who holds an array, each time that one is taken from a tuple or pas
 may not do at the same time; where all arrays outlive the call this is for nothing, and took half of the time.
 """
 
-counted = njit(cache=True, nogil=True, error_model="numpy", _nrt=True)
+counted = njit(**_KERNEL | {"_nrt": True})
 """How a function is compiled that makes an array of its own and is called from an uncounted one."""
 
 
