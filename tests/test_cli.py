@@ -809,7 +809,7 @@ FULL = OSError(28, "No space left on device")
 PLACES = {
     "first table": "geojw.runs.report._Table.add",
     "geometries": "geojw.runs.report.Output._write_shapes",
-    "screening": "geojw.decide.screening.screen",
+    "screening": "geojw.decide.screening.measured",
     "map": "geojw.runs.run._page",
     "publish": "geojw.runs.report.Output.publish",
 }

@@ -158,6 +158,23 @@ def screen(
     CRSError
         The sites are not in the zone's analysis CRS, or their ids are not unique.
     """
+    return measured(
+        sites, source, on=on, lang=lang, workers=workers, batch=batch, many=many, rejected=rejected
+    ).tabled()  # fmt: skip
+
+
+def measured(
+    sites: gpd.GeoDataFrame,
+    source: Source,
+    *,
+    on: date,
+    lang: str = "zh",
+    workers: int | None = None,
+    batch: int = BATCH,
+    many: bool | None = None,
+    rejected: pd.DataFrame | None = None,
+) -> Measured:
+    """Do of `screen` what needs the zone, and leave the tables to be made, perhaps by another thread."""
     if sites.crs is None or not sites.crs.equals(source.analysis.crs):
         raise CRSError([Fault("sites_crs", "sites", {"crs": sites.crs, "wanted": source.analysis.crs.name})])
     if not sites.index.is_unique:
@@ -166,18 +183,44 @@ def screen(
     many = len(sites) >= MANY if many is None else many
     size = max(batch, 1)
     cut = [sites.iloc[start : start + size] for start in range(0, len(sites), size)] if len(sites) > size else [sites]
-    parts = [_screen_batch(some, source, on, lang, workers or default_workers(), many=many) for some in cut]
-    return Screening(
-        coded_verdicts=_stacked([part.coded_verdicts for part in parts]),
-        coded_findings=_stacked([part.coded_findings for part in parts]),
-        coded_overlaps=_stacked([part.coded_overlaps for part in parts]),
-        rejected=_told(rejected, lang),
-        failed=dict(sorted({name: error for part in parts for name, error in part.failed.items()}.items())),
-        notes=tuple(note for part in parts for note in part.notes),
-        day=on,
-        sites=sites,
-        many=many,
-    )
+    parts = tuple(_screen_batch(some, source, on, lang, workers or default_workers(), many=many) for some in cut)
+    return Measured(parts, rejected, on, lang, sites, many)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """
+    What the rules say of some sites, not yet in tables.
+
+    Parameters
+    ----------
+    parts
+        Batch by batch.
+    rejected, day, lang, sites, many
+        As in `screen` and `Screening`.
+    """
+
+    parts: tuple[_Part, ...]
+    rejected: pd.DataFrame | None
+    day: date
+    lang: str
+    sites: gpd.GeoDataFrame
+    many: bool
+
+    def tabled(self) -> Screening:
+        """Make the tables."""
+        verdicts, findings, overlaps = (_stacked(frames) for frames in zip(*map(_tables, self.parts), strict=True))
+        return Screening(
+            coded_verdicts=verdicts,
+            coded_findings=findings,
+            coded_overlaps=overlaps,
+            rejected=_told(self.rejected, self.lang),
+            failed=dict(sorted({name: error for part in self.parts for name, error in part.failed.items()}.items())),
+            notes=tuple(note for part in self.parts for note in part.notes),
+            day=self.day,
+            sites=self.sites,
+            many=self.many,
+        )
 
 
 def _told(rejected: pd.DataFrame | None, lang: str) -> pd.DataFrame:
@@ -202,9 +245,7 @@ def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 # ---------------------------------------------------------------------------------------------- one batch
 
 
-def _screen_batch(
-    sites: gpd.GeoDataFrame, source: Source, day: date, lang: str, workers: int, *, many: bool
-) -> Screening:
+def _screen_batch(sites: gpd.GeoDataFrame, source: Source, day: date, lang: str, workers: int, *, many: bool) -> _Part:
     """Put some sites to all rules in force."""
     shape = sites.active_geometry_name
     attributes = pd.DataFrame(sites)[[name for name in sites.columns if name != shape]]
@@ -231,11 +272,25 @@ def _screen_batch(
         notes += one.notes
         if one.error is not None:
             failed[name] = one.error
-    found = _table(findings, FINDINGS, ["rule_id"])
-    shared = _table(overlaps, OVERLAPS, ["layer", "feature_id"])
-    none = pd.DataFrame(columns=list(REJECTED))
-    tables = (_framed(found, batch), _framed(shared, batch))
-    return Screening(verdicts_of(found, batch), *tables, none, failed, tuple(notes), day, sites)
+    return _Part(batch, findings, overlaps, tuple(notes), failed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What the rules say of a batch."""
+
+    batch: Batch
+    findings: list[Columns]
+    overlaps: list[Columns]
+    notes: tuple[tuple[str, str, str, str], ...]
+    failed: Mapping[str, LayerError]
+
+
+def _tables(part: _Part) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Make the tables of a batch: verdicts, findings, overlaps."""
+    found = _table(part.findings, FINDINGS, ["rule_id"])
+    shared = _table(part.overlaps, OVERLAPS, ["layer", "feature_id"])
+    return verdicts_of(found, part.batch), _framed(found, part.batch), _framed(shared, part.batch)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -320,7 +320,7 @@ def _begun(files: SiteFiles, summary: Summary, output: report.Output) -> None:
 
 
 def _screened(files: SiteFiles, summary: Summary, output: report.Output, progress: Progress) -> Iterator[Screening]:
-    """Screen batch by batch; the next is read and the last is written meanwhile."""
+    """Screen batch by batch; the next is read and the last is put into tables and written meanwhile."""
     zone, options = summary.zone, summary.options
     only = summary.large and not options.all_geometry
     _begun(files, summary, output)
@@ -334,28 +334,40 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
             return None
         return place(sites, zone.analysis, zone.pack.site_columns)
 
+    def finish(measured: screening.Measured, placed: Sites) -> tuple[Screening, Tally]:
+        part = measured.tabled()
+        tally = Tally.of(part, placed.remarks, large=summary.large)
+        counted = tally.plain() if summary.in_batches else None
+        output.add(part, zone.layers_read(), only_not_clear=only, degrees=placed.degrees, counted=counted)
+        return part, tally
+
+    def finished() -> Iterator[Screening]:
+        for last in behind:
+            part, tally = last.result()
+            summary.add(tally)
+            yield part
+        behind.clear()
+
     suspected: list[Fault] = []
+    behind: list[Future[tuple[Screening, Tally]]] = []
+    done, first = summary.screened, True
     with _settled(), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        ahead, behind = reader.submit(read), writer.submit(lambda: None)
+        ahead = reader.submit(read)
         while (placed := ahead.result()) is not None:
             ahead = reader.submit(read)
-            progress("screening", summary.screened, summary.read)
-            part = screening.screen(
+            progress("screening", done, summary.read)
+            measured = screening.measured(
                 placed.frame, zone, on=options.day, lang=options.lang, workers=options.workers,
                 batch=options.batch, many=summary.read >= screening.MANY, rejected=placed.rejected,
             )  # fmt: skip
-            tally = Tally.of(part, placed.remarks, large=summary.large)
-            behind.result()
-            counted = tally.plain() if summary.in_batches else None
-            behind = writer.submit(
-                output.add, part, zone.layers_read(), only_not_clear=only, degrees=placed.degrees, counted=counted
-            )
-            summary.add(tally)
+            done += len(placed)
+            yield from finished()
+            behind.append(writer.submit(finish, measured, placed))
             gc.collect()
-            if summary.screened == tally.screened:  # what the first batch loaded stays too
+            if first:  # what the first batch loaded stays too
                 gc.freeze()
-            yield part
-        behind.result()
+                first = False
+        yield from finished()
     if not summary.in_batches:
         suspected = offset_warnings(files, zone, zone.layers_read(), options.lang)
     summary.remarks += suspected
