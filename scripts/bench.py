@@ -549,16 +549,15 @@ def child_one_site(pack: str, rounds: int) -> dict[str, float]:
 
 def child_limit(site_file: str, feature_file: str) -> dict[str, float]:
     """Count what any engine has to look at: coordinates, boxes that meet, edges whose boxes meet a site's."""
-    from geojw.measure.grid import candidates_in, edges_of, grid_of  # noqa: PLC0415 - what is measured is loaded late
+    from geojw.measure.grid import candidates_in, edges_of, grid_of, runs_for  # noqa: PLC0415 - what is measured is loaded late
 
     site, feature = (
         np.asarray(gpd.read_parquet(path).geometry.values, dtype=object) for path in (site_file, feature_file)
     )
-    boxes, grid, found = shapely.bounds(site), grid_of(feature), np.empty(256, dtype=np.int32)
-    met = 0
+    boxes, grid = shapely.bounds(site), grid_of(feature)
+    met, found, runs = 0, np.empty(len(grid.edges.px), dtype=np.int32), runs_for(grid)
     for west, south, east, north in boxes[:: max(len(site) // 10_000, 1)]:
-        found, count = candidates_in(grid, west, south, east, north, found)
-        met += count
+        met += candidates_in(grid, west, south, east, north, found, runs)
     xy = shapely.get_coordinates(site)
     started = time.perf_counter()
     xy.sum(axis=0)

@@ -60,8 +60,9 @@ class Grid(NamedTuple):
         Of a layer.
     x0, y0, cell_m, columns, rows
         South-west corner, width of a cell, and how many there are.
-    first, listed
-        For each cell where its list of edges begins, and the lists.
+    first, listed, boxes
+        For each cell where its list of edges begins, the lists, and for each that is listed west, south, east, north,
+        rounded outwards: what has to be looked through lies side by side, and most of it is looked at no further.
     within_first, within
         For each cell where its list of features begins in which its middle lies, and the lists.
     bounds
@@ -78,6 +79,7 @@ class Grid(NamedTuple):
     rows: int
     first: NDArray[np.int64]
     listed: NDArray[np.int32]
+    boxes: NDArray[np.float32]
     within_first: NDArray[np.int64]
     within: NDArray[np.int32]
     bounds: Floats
@@ -213,8 +215,10 @@ def grid_of(geometries: Geometries) -> Grid:
     if not n:
         none = np.zeros(0, dtype=np.int32)
         size = np.zeros(len(geometries))
-        return Grid(edges, 0.0, 0.0, 1.0, 1, 1, np.zeros(2, np.int64), none, np.zeros(2, np.int64), none,
-                    np.array([np.inf, np.inf, -np.inf, -np.inf]), size)  # fmt: skip
+        return Grid(
+            edges, 0.0, 0.0, 1.0, 1, 1, np.zeros(2, np.int64), none, np.zeros((0, 4), np.float32),
+            np.zeros(2, np.int64), none, np.array([np.inf, np.inf, -np.inf, -np.inf]), size,
+        )  # fmt: skip
     west, south = min(edges.px.min(), edges.qx.min()), min(edges.py.min(), edges.qy.min())
     east, north = max(edges.px.max(), edges.qx.max()), max(edges.py.max(), edges.qy.max())
     cells = float(np.clip(n / EDGES_A_CELL, 1, MOST_CELLS))
@@ -230,8 +234,11 @@ def grid_of(geometries: Geometries) -> Grid:
     listed = _list_edges(edges, west, south, cell_m, columns, rows, first)
     areal = bool(shapely.get_dimensions(geometries).max() == 2)
     none = np.zeros(0, dtype=np.int32)
-    grid = Grid(edges, west, south, cell_m, columns, rows, first, listed, np.zeros(columns * rows + 1, np.int64), none,
-                np.array([west, south, east, north]), np.asarray(shapely.area(geometries)))  # fmt: skip
+    grid = Grid(
+        edges, west, south, cell_m, columns, rows, first, listed, _boxes(edges, listed),
+        np.zeros(columns * rows + 1, np.int64), none, np.array([west, south, east, north]),
+        np.asarray(shapely.area(geometries)),
+    )  # fmt: skip
     if not areal:
         return grid
     within_first, within = _list_within(grid)
@@ -275,6 +282,16 @@ def _list_edges(edges, x0, y0, cell_m, columns, rows, first):
                 listed[at[r * columns + c]] = e
                 at[r * columns + c] += 1
     return listed
+
+
+def _boxes(edges: Edges, listed: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Give the boxes of edges, rounded outwards."""
+    low = [np.minimum(edges.px, edges.qx), np.minimum(edges.py, edges.qy)]
+    high = [np.maximum(edges.px, edges.qx), np.maximum(edges.py, edges.qy)]
+    out = np.empty((len(listed), 4), dtype=np.float32)
+    for column, (values, outwards) in enumerate([*((v, -np.inf) for v in low), *((v, np.inf) for v in high)]):
+        out[:, column] = np.nextafter(values.astype(np.float32), np.float32(outwards))[listed]
+    return out
 
 
 @uncounted
@@ -385,39 +402,71 @@ def first_met(grid, e, column, row, first_column, first_row):
     return row <= first_row or cell_at(min(edges.py[e], edges.qy[e]), grid.y0, grid.cell_m, grid.rows) >= row
 
 
+@compiled
+def runs_for(grid):
+    """Give the room that `candidates_in` needs."""
+    return np.empty((2, len(grid.listed)), dtype=np.int32)
+
+
 @uncounted
-def candidates_in(grid, west, south, east, north, found):
-    """Put the edges whose boxes meet a box into `found`, which has room for all, sorted; give how many."""
-    count = 0
+def candidates_in(grid, west, south, east, north, found, runs):
+    """
+    Put the edges whose boxes meet a box into `found`, which has room for all, sorted; give how many.
+
+    Boundaries pass from cell to cell: what is found are runs of edges that follow each other, which are put in order.
+    """
     if west > grid.bounds[2] or east < grid.bounds[0] or south > grid.bounds[3] or north < grid.bounds[1]:
         return 0
-    px, py, qx, qy, first, listed = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.first, grid.listed
-    x0, y0, cell_m, columns, rows = grid.x0, grid.y0, grid.cell_m, grid.columns, grid.rows
-    c0, c1 = cell_at(west, x0, cell_m, columns), cell_at(east, x0, cell_m, columns)
-    r0, r1 = cell_at(south, y0, cell_m, rows), cell_at(north, y0, cell_m, rows)
+    first, listed, boxes, columns = grid.first, grid.listed, grid.boxes, grid.columns
+    c0, c1 = cell_at(west, grid.x0, grid.cell_m, columns), cell_at(east, grid.x0, grid.cell_m, columns)
+    r0, r1 = cell_at(south, grid.y0, grid.cell_m, grid.rows), cell_at(north, grid.y0, grid.cell_m, grid.rows)
+    number, last = 0, -2
     for r in range(r0, r1 + 1):
-        for c in range(c0, c1 + 1):
-            for i in range(first[r * columns + c], first[r * columns + c + 1]):
+        for i in range(first[r * columns + c0], first[r * columns + c1 + 1]):
+            if boxes[i, 0] <= east and boxes[i, 1] <= north and boxes[i, 2] >= west and boxes[i, 3] >= south:
                 e = listed[i]
-                low_x, low_y = min(px[e], qx[e]), min(py[e], qy[e])
-                if low_x > east or low_y > north or max(px[e], qx[e]) < west or max(py[e], qy[e]) < south:
-                    continue
-                if c > c0 and cell_at(low_x, x0, cell_m, columns) < c:
-                    continue  # met in a cell further west
-                if r > r0 and cell_at(low_y, y0, cell_m, rows) < r:
-                    continue
-                found[count] = e
-                count += 1
-    in_order(found, count)
+                if e != last + 1:
+                    runs[0, number] = e
+                    number += 1
+                runs[1, number - 1] = e
+                last = e
+    _order_runs(runs, number)
+    count, after = 0, 0
+    for k in range(number):
+        for e in range(max(runs[0, k], after), runs[1, k] + 1):  # an edge may be listed in several cells
+            found[count] = e
+            count += 1
+        after = max(after, runs[1, k] + 1)
     return count
+
+
+@uncounted
+def _order_runs(runs, number):
+    """Sort runs by where they begin."""
+    gap = _first_gap(number)
+    while gap > 0:
+        for i in range(gap, number):
+            begin, end, k = runs[0, i], runs[1, i], i - gap
+            while k >= 0 and runs[0, k] > begin:
+                runs[0, k + gap], runs[1, k + gap] = runs[0, k], runs[1, k]
+                k -= gap
+            runs[0, k + gap], runs[1, k + gap] = begin, end
+        gap //= 3
+
+
+@uncounted
+def _first_gap(count):
+    """Of a few, neighbours are put in order at once; of many, those first that stand so far apart (D. L. Shell)."""
+    gap = 1
+    while 9 * gap < count:
+        gap = 3 * gap + 1
+    return gap
 
 
 @uncounted
 def in_order(values, count):
     """Sort the first `count` numbers of an array in place."""
-    gap = 1
-    while 9 * gap < count:  # of a few, neighbours are put in order at once; of many, those that stand far apart first
-        gap = 3 * gap + 1
+    gap = _first_gap(count)
     while gap > 0:
         for i in range(gap, count):
             one, k = values[i], i - gap

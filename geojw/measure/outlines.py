@@ -388,7 +388,7 @@ def _traced_pair(sites, first, last, after, f, grid, behind, work, room, points,
     """Trace what a site shares with a feature; give how many points and rings there are then, -1 without room."""
     edges, found, xy, spots = grid.edges, work.found, room.xy, room.spots
     west, south, east, north = box_of(sites, first, last)
-    candidates = candidates_in(grid, west, south, east, north, found)
+    candidates = candidates_in(grid, west, south, east, north, found, work.runs)
     count = _crossings(sites, first, last, edges, f, candidates, work, spots)
     # No more points than crossings and ends of edges, twice for what is put in and taken apart, and closed.
     if count < 0 or len(xy) - points < 4 * (count + last - first + candidates) + 16:

@@ -31,6 +31,7 @@ from geojw.measure.grid import (
     first_met,
     grown,
     in_order,
+    runs_for,
     square_to_edge,
     step_over,
 )
@@ -93,9 +94,9 @@ class _Work(NamedTuple):
         The features that something is known of.
     turn
         What is known of each of the layer's edges; 0 as above.
-    found, own, boxes, meets
-        The edges near a site, those of them that are of one feature, their boxes, and whether an edge's box meets
-        theirs.
+    found, runs, own, boxes, meets
+        The edges near a site and room to look for them (`candidates_in`), those of them that are of one feature, their
+        boxes, and whether an edge's box meets theirs.
     """
 
     total: Floats
@@ -105,6 +106,7 @@ class _Work(NamedTuple):
     touched: Ints
     turn: NDArray[np.int16]
     found: NDArray[np.int32]
+    runs: NDArray[np.int32]
     own: NDArray[np.int32]
     boxes: Floats
     meets: NDArray[np.bool_]
@@ -171,11 +173,11 @@ def site_holds(sites, first, last, x, y):
 def work_for(grid):
     """Give the room to measure sites on a layer."""
     features, edges = len(grid.area_m2), len(grid.edges.px)
-    return _Work(
+    return _Work(  # what of the room is not used takes no memory
         np.zeros(features), np.zeros(features), np.zeros(features, dtype=np.int32),
         np.zeros(features, dtype=np.uint8), np.empty(features + 1, dtype=np.int64),
-        np.zeros(edges, dtype=np.int16), np.empty(edges, dtype=np.int32), np.empty(edges, dtype=np.int32),
-        np.empty((4, edges)), np.empty(edges, dtype=np.bool_),  # room that is not used takes no memory
+        np.zeros(edges, dtype=np.int16), np.empty(edges, dtype=np.int32), runs_for(grid),
+        np.empty(edges, dtype=np.int32), np.empty((4, edges)), np.empty(edges, dtype=np.bool_),
     )  # fmt: skip
 
 
@@ -324,7 +326,7 @@ def _measure_area(sites, first, last, size_m2, grid, work):
     """Add up what a polygon site shares with each feature; give how many are touched, in order."""
     found, touched, total, state, owner = work.found, work.touched, work.total, work.state, grid.edges.owner
     west, south, east, north = box_of(sites, first, last)
-    candidates = candidates_in(grid, west, south, east, north, found)
+    candidates = candidates_in(grid, west, south, east, north, found, work.runs)
     if candidates == 0:  # no edge is near: all of the site lies in a feature, or nothing
         many = features_at(grid, sites.px[first], sites.py[first], state, touched, 0)
         for k in range(many):
@@ -393,7 +395,7 @@ def _line_inside(sites, first, last, grid, work):
     )  # fmt: skip
     west, south, east, north = box_of(sites, first, last)
     pad = 2.0 * CLOSE_M
-    candidates = candidates_in(grid, west - pad, south - pad, east + pad, north + pad, found)
+    candidates = candidates_in(grid, west - pad, south - pad, east + pad, north + pad, found, work.runs)
     many = _owners(found, candidates, edges.owner, touched)
     for e in range(first, last):
         px, py, qx, qy = sites.px[e], sites.py[e], sites.qx[e], sites.qy[e]
@@ -454,7 +456,7 @@ def _point_inside(x, y, grid, work):
     edges, found, touched, role = grid.edges, work.found, work.touched, work.role
     many = features_at(grid, x, y, work.state, touched, 0)
     pad = 2.0 * CLOSE_M
-    for k in range(candidates_in(grid, x - pad, y - pad, x + pad, y + pad, found)):
+    for k in range(candidates_in(grid, x - pad, y - pad, x + pad, y + pad, found, work.runs)):
         j = found[k]
         if square_to_edge(x, y, edges.px[j], edges.py[j], edges.qx[j], edges.qy[j]) <= CLOSE_M * CLOSE_M:
             role[edges.owner[j]] |= WRONG

@@ -15,7 +15,7 @@ import numpy as np
 
 from geojw.measure.exact import compiled, uncounted
 from geojw.measure.geodesy import Floats
-from geojw.measure.grid import Grid, candidates_in
+from geojw.measure.grid import Grid, candidates_in, runs_for
 from geojw.measure.index import Bools, Part, even_cuts, in_threads
 from geojw.measure.shares import box_of
 
@@ -88,7 +88,7 @@ def _turn(ax, ay, bx, by, grown):
 
 
 @uncounted
-def _tube(grid, kept, accuracy_m, own_m, most_m, grown, west, south, east, north, found):
+def _tube(grid, kept, accuracy_m, own_m, most_m, grown, west, south, east, north, found, runs):
     """Bound what a site of this box gains or loses."""
     px, py, qx, qy, owner, before = (
         grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.edges.owner, grid.edges.before,
@@ -96,7 +96,7 @@ def _tube(grid, kept, accuracy_m, own_m, most_m, grown, west, south, east, north
     reach = most_m + own_m + SLACK_M
     west, south, east, north = west - reach, south - reach, east + reach, north + reach
     area = 0.0
-    for k in range(candidates_in(grid, west, south, east, north, found)):
+    for k in range(candidates_in(grid, west, south, east, north, found, runs)):
         j = found[k]
         if not kept[owner[j]]:
             continue
@@ -114,7 +114,7 @@ def _tube(grid, kept, accuracy_m, own_m, most_m, grown, west, south, east, north
 
 @compiled
 def _tubes(sites, place, grid, kept, accuracy_m, site_accuracy_m, most_m, grown, out, start, stop):
-    begins, found = sites.start, np.empty(len(grid.edges.px), dtype=np.int32)
+    begins, found, runs = sites.start, np.empty(len(grid.edges.px), dtype=np.int32), runs_for(grid)
     for s in range(start, stop):
         west, south, east, north = box_of(sites, begins[place[s]], begins[place[s] + 1])
-        out[s] = _tube(grid, kept, accuracy_m, site_accuracy_m[s], most_m, grown, west, south, east, north, found)
+        out[s] = _tube(grid, kept, accuracy_m, site_accuracy_m[s], most_m, grown, west, south, east, north, found, runs)
