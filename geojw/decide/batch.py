@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geojw.law.access_list import Cells, Three, cells_of, match_sites, texts
+from geojw.law.access_list import FEW, Cells, Three, cells_of, match_sites, texts
 from geojw.law.pack import Pack
 from geojw.measure.coverage import Coverage
 from geojw.measure.geodesy import AnalysisCRS, Floats
@@ -78,7 +78,9 @@ class Columns(Mapping[str, Cells]):
     """The columns of a frame as they are matched, each made when it is first asked for."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        self._frame, self._made = frame, dict[str, Cells]()
+        self._frame, self._made, self._names = frame, dict[str, Cells](), frozenset(frame.columns)
+        if len(frame) < FEW:  # a row is sooner taken apart as a whole than asked for cell by cell
+            self._made = dict(zip(frame.columns, frame.to_numpy(dtype=object).T, strict=True))
 
     def __getitem__(self, name: str) -> Cells:
         if name not in self._made:
@@ -92,7 +94,7 @@ class Columns(Mapping[str, Cells]):
         return len(self._frame.columns)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._frame.columns
+        return name in self._names
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import geopandas as gpd
 import numpy as np
@@ -32,6 +33,14 @@ def sources(fields: Sequence[str], wanted: Iterable[str]) -> dict[str, list[str]
         Column asked for -> columns of the file, that of its own name first; those without any are left out.
     """
     names = wanted if isinstance(wanted, Mapping) else dict.fromkeys(wanted, ())
+    found = _sources(tuple(fields), tuple((key, tuple(others)) for key, others in names.items()))
+    return {key: list(columns) for key, columns in found.items()}
+
+
+@lru_cache(maxsize=16)
+def _sources(fields: tuple[str, ...], wanted: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str, list[str]]:
+    """Do that once for files of the same columns, and for sites that come one by one."""
+    names = dict(wanted)
     cut, plain = _cut(names), {field: field.strip().casefold() for field in fields}
     out: dict[str, list[str]] = {}
     for key, others in names.items():

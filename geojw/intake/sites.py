@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geojw.decide.screening import REJECTED
+from geojw.decide.screening import REJECTED, none_rejected
 from geojw.errors import Fault, SitesError
 from geojw.intake.mapping import mapped
 from geojw.law.access_list import text_of
@@ -73,7 +73,7 @@ def parted(frame: gpd.GeoDataFrame, reasons: np.ndarray[Any, Any]) -> tuple[gpd.
     """Part rows with a reason against them from the others."""
     refused = reasons != ""
     if not refused.any():  # a copy of every column for nothing
-        return frame, pd.DataFrame(columns=list(REJECTED), dtype=object)
+        return frame, none_rejected()
     return frame[~refused], _rejected(frame[refused], list(reasons[refused]))
 
 

@@ -144,6 +144,8 @@ def text_of(value: object) -> str:
 
 def texts(cells: pd.Series) -> NDArray[np.object_]:
     """Give a column as `text_of` gives each cell."""
+    if len(cells) < FEW:
+        return np.array([*map(text_of, cells.to_numpy(dtype=object)), None], dtype=object)[:-1]
     if isinstance(cells.dtype, pd.StringDtype):  # nothing but texts: trimmed as a whole
         trimmed = cells.fillna("").str.strip()
         return trimmed.where(~trimmed.isin(_MISSING), "").to_numpy(dtype=object)
@@ -296,6 +298,8 @@ def match_sites(
         one = match_attribute(sites, n, key, wanted[key], specs.get(key, _PLAIN))
         unknown.append(one == UNKNOWN)
         answer = np.minimum(answer, one)
+        if n and not answer.any():  # no other key can change it
+            return answer, Kinds.same("", n)
     return answer, missing_of(keys, [rows & (answer == UNKNOWN) for rows in unknown], n)
 
 

@@ -119,16 +119,21 @@ def _keep_first(out: Nearest, row: Ints, feature: Ints, start: Floats, end: Floa
     distance = np.zeros(len(row))
     apart = np.any(start != end, axis=1)
     distance[apart] = analysis.distance_m(start[apart], end[apart])
-    step = np.diff(row, prepend=-1, append=np.iinfo(np.int64).max)
-    several = (step[:-1] == 0) | (step[1:] == 0) | bool((step < 0).any())  # most sites have but one, in their order
-    alone, some = np.flatnonzero(~several), np.flatnonzero(several)
-    order = some[np.lexsort((distance[some], feature[some], np.round(distance[some], 6), row[some]))]
-    first = np.concatenate([alone, order[runs(row[order])[:-1]]])
+    first = _first_of(row, feature, distance) if len(row) > 1 else np.zeros(len(row), dtype=np.int64)
     rows = row[first]
     out.distance_m[rows], out.feature[rows] = distance[first], feature[first]
     away = start[first] - end[first]
     length = np.hypot(away[:, 0], away[:, 1])
     out.away[rows] = away / np.where(length == 0.0, 1.0, length)[:, None]
+
+
+def _first_of(row: Ints, feature: Ints, distance: Floats) -> Ints:
+    """Find the nearest of each site's candidates, of equally near ones the first feature."""
+    step = np.diff(row, prepend=-1, append=np.iinfo(np.int64).max)
+    several = (step[:-1] == 0) | (step[1:] == 0) | bool((step < 0).any())  # most sites have but one, in their order
+    alone, some = np.flatnonzero(~several), np.flatnonzero(several)
+    order = some[np.lexsort((distance[some], feature[some], np.round(distance[some], 6), row[some]))]
+    return np.concatenate([alone, order[runs(row[order])[:-1]]])
 
 
 def farthest_m(shapes: Shapes, area: shapely.Geometry, within_m: Floats, analysis: AnalysisCRS) -> Floats:
