@@ -77,10 +77,10 @@ class Screening:
         Pairs of geometries that needed a fallback: site, layer, feature, what.
     day
         The day whose rules count.
-    sites
-        The sites as screened, in the analysis CRS.
-    many
-        Whether they were measured by compiled code.
+    sites, shapes
+        The sites as screened, in the analysis CRS, sorted, and as they were measured.
+    overlap_sites
+        The position of the site of each overlap.
     """
 
     coded_verdicts: pd.DataFrame
@@ -91,7 +91,8 @@ class Screening:
     notes: tuple[tuple[str, str, str, str], ...]
     day: date
     sites: gpd.GeoDataFrame
-    many: bool = False
+    shapes: Shapes
+    overlap_sites: Ints
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:
@@ -210,7 +211,12 @@ class Measured:
 
     def tabled(self) -> Screening:
         """Make the tables."""
-        verdicts, findings, overlaps = (_stacked(frames) for frames in zip(*map(_tables, self.parts), strict=True))
+        *tables, sites = zip(*map(_tables, self.parts), strict=True)
+        verdicts, findings, overlaps = map(_stacked, tables)
+        begins = np.cumsum([0, *(len(part.batch) for part in self.parts)])
+        shapes = self.parts[0].batch.shapes
+        if len(self.parts) > 1:
+            shapes = Shapes.of(np.asarray(self.sites.geometry.values, dtype=object), many=self.many)
         return Screening(
             coded_verdicts=verdicts,
             coded_findings=findings,
@@ -220,7 +226,8 @@ class Measured:
             notes=tuple(note for part in self.parts for note in part.notes),
             day=self.day,
             sites=self.sites,
-            many=self.many,
+            shapes=shapes,
+            overlap_sites=np.concatenate([some + begin for some, begin in zip(sites, begins, strict=False)]),
         )
 
 
@@ -239,7 +246,7 @@ def _told(rejected: pd.DataFrame | None, lang: str) -> pd.DataFrame:
 def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     full = [frame for frame in frames if len(frame)] or list(frames[:1])
     if len(full) == 1:
-        return full[0].reset_index(drop=True)
+        return full[0]
     coded = [
         name for name in full[0].columns if all(isinstance(frame[name].dtype, pd.CategoricalDtype) for frame in full)
     ]
@@ -292,11 +299,12 @@ class _Part:
     failed: Mapping[str, LayerError]
 
 
-def _tables(part: _Part) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Make the tables of a batch: verdicts, findings, overlaps."""
+def _tables(part: _Part) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Ints]:
+    """Make the tables of a batch: verdicts, findings, overlaps, and where the sites of the last stand."""
     found = _table(part.findings, FINDINGS, ["rule_id"])
     shared = _table(part.overlaps, OVERLAPS, ["layer", "feature_id"])
-    return verdicts_of(found, part.batch), _framed(found, part.batch), _framed(shared, part.batch)
+    verdicts, site = verdicts_of(found, part.batch), np.asarray(shared["row"], dtype=np.int64)
+    return verdicts, _framed(found, part.batch), _framed(shared, part.batch), site
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from geojw.measure.geodesy import AnalysisCRS, Floats, Geometries
 from geojw.measure.index import Shapes, default_workers
 from geojw.runs.folder import ResultFolder
 from geojw.runs.journal import Key, Mark, Workplace, added_hash, changed
-from geojw.runs.tables import NUMBERS, Format, word_of
+from geojw.runs.tables import NUMBERS, Coded, Format, word_of
 from geojw.runs.tables import Table as _Table
 
 COLUMNS: Mapping[str, Sequence[str]] = {
@@ -95,27 +95,29 @@ class Tables:
     def _add_shapes(
         self, screening: Screening, layers: Mapping[str, LayerData], degrees: Geometries | None, *, only_not_clear: bool
     ) -> None:
-        verdicts = screening.coded_verdicts
+        verdicts, at = screening.coded_verdicts, np.arange(len(screening.sites))
         if only_not_clear:
-            verdicts = verdicts[(verdicts["verdict"] != "clear")]
-        ids = pd.Index(verdicts["site_id"])
-        at = screening.sites.index.get_indexer(ids)
-        sites = np.asarray(screening.sites.geometry.values, dtype=object)[at]
-        shown = np.full(len(sites), None, dtype=object) if degrees is None else degrees[at]
+            at = np.flatnonzero(verdicts["verdict"] != "clear")
+        sites = screening.shapes.geometries[at]
+        shown = np.full(len(at), None, dtype=object) if degrees is None else degrees[at]
         moved = shapely.is_missing(shown)
         shown[moved] = self.analysis.to_geographic(sites[moved])
-        self._write_shapes("sites", verdicts, shown)
+        coded: Coded = np.asarray(shapely.to_wkb(shown), dtype=object)
+        self._write_shapes("sites", verdicts.iloc[at], coded)
+        place = np.full(len(screening.sites), -1)
+        place[at] = np.arange(len(at))
         rows = screening.coded_overlaps
-        rows = rows[rows["overlap_share"].notna()]
-        site = ids.get_indexer(pd.Index(rows["site_id"]))
-        rows, site = rows[site >= 0].reset_index(drop=True), site[site >= 0]
-        shapes = overlap_shapes(rows, screening.sites, layers, many=screening.many)
+        site = np.where(rows["overlap_share"].notna(), place[screening.overlap_sites], -1)
+        some = np.flatnonzero(site >= 0)
+        rows, site = rows.iloc[some].reset_index(drop=True), site[some]
+        shapes = overlap_shapes(rows, screening.shapes.take(at[site]), layers)
         whole = np.fromiter(map(is_, shapes, sites[site]), dtype=bool, count=len(shapes))
-        shapes[whole] = shown[site[whole]]  # a site that lies inside is brought to degrees but once
-        shapes[~whole] = self.analysis.to_geographic(shapes[~whole])
-        self._write_shapes("overlaps", rows, shapes)
+        out: Coded = np.full(len(shapes), None, dtype=object)
+        out[whole] = coded[site[whole]]  # a site that lies inside is brought to degrees but once
+        out[~whole] = shapely.to_wkb(self.analysis.to_geographic(shapes[~whole]))
+        self._write_shapes("overlaps", rows, out)
 
-    def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: Geometries) -> None:
+    def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: Coded) -> None:
         self._table(f"result_{name}.parquet").add(rows, shapes)
 
     def marks(self) -> dict[str, Mark]:
@@ -286,22 +288,18 @@ def _records(rows: pd.DataFrame, shapes: Geometries) -> list[dict[str, Any]]:
     ]
 
 
-def overlap_shapes(
-    rows: pd.DataFrame, sites: gpd.GeoDataFrame, layers: Mapping[str, LayerData], *, many: bool = False
-) -> Geometries:
+def overlap_shapes(rows: pd.DataFrame, sites: Shapes, layers: Mapping[str, LayerData]) -> Geometries:
     """
     Build the shapes that sites share with features, only now that they are to be shown.
 
     Parameters
     ----------
     rows
-        site_id, layer, feature_id, overlap_m2.
+        layer, feature_id, overlap_m2.
     sites
-        In the analysis CRS, index = site id.
+        In the analysis CRS, one a row.
     layers
         The layers that were measured.
-    many
-        Whether the sites were measured by compiled code.
 
     Returns
     -------
@@ -309,14 +307,12 @@ def overlap_shapes(
         In the analysis CRS, a geometry a row.
     """
     out = np.full(len(rows), shapely.Polygon(), dtype=object)
-    shapes = Shapes.of(np.asarray(sites.geometry.values, dtype=object), many=many)
-    place = sites.index.get_indexer(rows["site_id"])
     for name, group in rows.groupby("layer", sort=True, observed=True):
         index = layers[str(name)].index
         features = index.features.index.get_indexer(group["feature_id"])
         at = group.index.to_numpy()
         area_m2 = group["overlap_m2"].to_numpy(dtype=float)
-        out[at] = overlay.shared_shapes(shapes.take(place[at]), features, area_m2, index, default_workers())
+        out[at] = overlay.shared_shapes(sites.take(at), features, area_m2, index, default_workers())
     return out
 
 

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import shapely
+from numpy.typing import NDArray
 from pyproj import CRS
 
-from geojw.measure.geodesy import Geometries
 from geojw.runs.journal import Mark, added_hash
 
 Format = Literal["csv", "parquet"]
@@ -56,6 +55,10 @@ def word_of(value: object) -> str:
     return "" if value is None or value is pd.NA or value != value else str(value)  # noqa: PLR0124 - NaN
 
 
+Coded = NDArray[np.object_]
+"""Shapes as WKB."""
+
+
 class Table:
     """One table, appended to batch by batch."""
 
@@ -64,8 +67,8 @@ class Table:
         self.stops = [0]
         self.footers: list[pq.FileMetaData] = []
 
-    def add(self, frame: pd.DataFrame, shapes: Geometries | None = None) -> None:
-        """Append rows."""
+    def add(self, frame: pd.DataFrame, shapes: Coded | None = None) -> None:
+        """Append rows, with shapes where they have some."""
         frame = frame.reindex(columns=self.columns)
         first = self.stops[-1] == 0
         if self.kind == "csv":
@@ -78,7 +81,7 @@ class Table:
         schema = self._schema(with_shapes=shapes is not None)
         arrays = [self._array(frame[column], schema.field(column).type) for column in self.columns]
         if shapes is not None:
-            arrays.append(pa.array(shapely.to_wkb(shapes), pa.binary()))
+            arrays.append(pa.array(shapes, pa.binary()))
         with self.path.open("ab") as stream:
             self.footers.append(append_rows(stream, pa.Table.from_arrays(arrays, schema=schema)))
             self.stops.append(stream.tell())
