@@ -169,7 +169,7 @@ def test_finished_batches_are_not_screened_again(
         sizes.append(len(sites))
         return real(sites, *args, **kwargs)
 
-    monkeypatch.setattr(geojw.decide.screening, "screen", counting)
+    monkeypatch.setattr(geojw.decide.screening, "measured", counting)
     assert run(minizone, tmp_path / "out", "parquet", "--resume").exit_code in (0, 1)
     total = pq.read_metadata(tmp_path / "out" / "verdicts.parquet").num_rows
     assert 0 < sum(sizes) <= total - 2 * BATCH + 2 * BATCH // 2
@@ -265,7 +265,7 @@ def test_ctrl_c_with_resume_keeps_what_is_finished(
     for more, kept in ((["--resume"], True), ([], False)):
         with monkeypatch.context() as patch:
             calls.clear()
-            patch.setattr(geojw.decide.screening, "screen", stops)
+            patch.setattr(geojw.decide.screening, "measured", stops)
             done = run(minizone, tmp_path / "out", "csv", *more)
         assert done.exit_code == 130
         assert (".out.partial-run" in left(tmp_path)) == kept
