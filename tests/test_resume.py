@@ -163,7 +163,7 @@ def test_finished_batches_are_not_screened_again(
 ) -> None:
     """Only what was not finished is measured."""
     interrupted(minizone, tmp_path / "out", "parquet", monkeypatch)
-    real, sizes = geojw.decide.screening.screen, []
+    real, sizes = geojw.decide.screening.measured, []
 
     def counting(sites: Any, *args: Any, **kwargs: Any) -> Any:
         sizes.append(len(sites))
@@ -254,7 +254,7 @@ def test_ctrl_c_with_resume_keeps_what_is_finished(
     minizone: Path, tmp_path: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who asked for --resume may stop and go on; who did not leaves nothing."""
-    real, calls = geojw.decide.screening.screen, []
+    real, calls = geojw.decide.screening.measured, []
 
     def stops(*args: Any, **kwargs: Any) -> Any:
         calls.append(args)
