@@ -1011,3 +1011,23 @@ def test_a_cold_start_loads_only_what_it_uses(words: tuple[str, ...], minizone: 
     code += "print('loaded:', *[name for name in dear if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code, *words, *sites], cwd=tmp_path, capture_output=True, check=True)
     assert done.stdout.decode().splitlines()[-1].strip() == "loaded:"
+
+
+def test_reading_a_geopackage_needs_no_pandas(minizone: Path, tmp_path: Path) -> None:
+    """In the reading process, which would load it for nothing: pyogrio asks for it, and Arrow to look at any value."""
+    code = """if True:
+        import sys
+        sys.modules.update(pandas=None, geopandas=None)
+        import pyogrio
+        del sys.modules["pandas"], sys.modules["geopandas"]
+        from pathlib import Path
+        from geojw.intake import formats
+        from geojw.intake.safety import Limits
+        told = []
+        path, work = Path(sys.argv[1]), Path(sys.argv[2])
+        said = formats.deliver(path, None, None, Limits(), work, work / "t.arrow", told.append)
+        print(said.rows > 0, told == [said.rows], "pandas" in sys.modules)
+    """
+    words = [sys.executable, "-c", code, str(minizone / "sites.gpkg"), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, check=True)
+    assert done.stdout.decode().split() == ["True", "True", "False"]

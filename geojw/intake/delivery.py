@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import shapely
-from pyarrow import compute, ipc
+from pyarrow import ipc
 
 from geojw.errors import Fault, SitesError
 from geojw.intake.encoding import Encoding
@@ -123,7 +123,7 @@ def write(batches: Batches, target: Path, check: Callable[[int], None]) -> int:
 def _finished(batch: pa.RecordBatch | pa.Table) -> pa.Table:
     table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
     wkb = table[GEOMETRY].combine_chunks().cast(pa.large_binary())
-    reasons = table[REASON] if REASON in table.column_names else pa.nulls(len(table), pa.string()).fill_null("")
+    reasons = table[REASON] if REASON in table.column_names else _blank(len(table))
     columns: dict[str, pa.Array] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name in (GEOMETRY, REASON):
@@ -135,6 +135,15 @@ def _finished(batch: pa.RecordBatch | pa.Table) -> pa.Table:
     xy = _first_positions(wkb)
     wkb = _parsed_if_long(wkb)
     return pa.table(columns | {GEOMETRY: wkb, REASON: reasons, X: xy[0], Y: xy[1]})
+
+
+def _blank(n: int) -> pa.Array:
+    """Give so many empty texts; as `_numbers`, made of bytes, for Arrow would load pandas to look at a Python value."""
+    return pa.Array.from_buffers(pa.string(), n, [None, pa.py_buffer(bytes(4 * (n + 1))), pa.py_buffer(b"")])
+
+
+def _numbers(values: np.ndarray[Any, Any]) -> pa.Array:
+    return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
@@ -164,9 +173,9 @@ def _as_text(value: Any) -> str:  # noqa: ANN401 - whatever Arrow holds
 def _heads(wkb: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Give the bytes of all shapes, where each begins, and its plain type (0 where there is none)."""
     wkb = wkb.cast(pa.large_binary())
-    offsets = np.frombuffer(wkb.buffers()[1], np.int64)[wkb.offset : wkb.offset + len(wkb) + 1] if len(wkb) else None
-    if offsets is None:
+    if not len(wkb):
         return np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    offsets = _offsets(wkb)
     data = np.frombuffer(wkb.buffers()[2] or b"", np.uint8)
     begin, size = offsets[:-1], np.diff(offsets)
     sound = size >= 9  # noqa: PLR2004 - the shortest head
@@ -176,6 +185,11 @@ def _heads(wkb: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], n
     code = sum(data[at + 1 + k].astype(np.int64) << (8 * k) for k in range(4))
     plain = np.where(sound & (data[at] == 1), (code & 0x0FFFFFFF) % 1000, 0)
     return data, begin, plain
+
+
+def _offsets(wkb: pa.LargeBinaryArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Give where the bytes of each shape begin, and the end."""
+    return np.frombuffer(wkb.buffers()[1] or bytes(8), np.int64)[wkb.offset : wkb.offset + len(wkb) + 1]
 
 
 def has_curves(wkb: pa.Array) -> bool:
@@ -202,13 +216,12 @@ def _first_positions(wkb: pa.Array) -> tuple[pa.Array, pa.Array]:
         if rows.size:
             at = begin[rows, None] + skip + np.arange(16)
             xy[rows] = data[at].copy().view(np.float64)
-    return pa.array(xy[:, 0]), pa.array(xy[:, 1])
+    return _numbers(xy[:, 0]), _numbers(xy[:, 1])
 
 
 def _parsed_if_long(wkb: pa.Array) -> pa.Array:
     """Parse long shapes once here: what is nested until the parser dies must not reach the user's process."""
-    lengths = compute.fill_null(compute.binary_length(wkb), 0).to_numpy(zero_copy_only=False)
-    rows = np.flatnonzero(lengths > LONG_WKB)
+    rows = np.flatnonzero(np.diff(_offsets(wkb)) > LONG_WKB)
     if rows.size:
         shapely.from_wkb(wkb.take(pa.array(rows)).to_numpy(zero_copy_only=False), on_invalid="ignore")
     return wkb
