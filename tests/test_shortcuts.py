@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
@@ -14,7 +18,10 @@ from hypothesis import strategies as st
 from geojw.measure import overlay
 from geojw.measure.accuracy import most_changed, moved_overlap
 from geojw.measure.geodesy import AnalysisCRS
+from geojw.measure.grid import candidates_in, runs_for
 from geojw.measure.index import LayerIndex, Shapes
+from geojw.measure.nearness import nearest
+from geojw.measure.outlines import traced
 from geojw.measure.overlay import overlap_pairs, shared_shapes
 from geojw.measure.simple import are_simple, plain_rings
 from geojw.measure.unions import union_overlap
@@ -124,3 +131,68 @@ def test_shapes_that_touch_themselves_are_traced(seed: int, monkeypatch: pytest.
     assert (shapely.area(shapely.symmetric_difference(made, theirs)) <= 1e-6).all()
     assert len(made) > 20
     assert sum(left) <= 0.1 * len(made)
+
+
+# ------------------------------------------------------------------------------ room
+
+
+def comb(teeth: int, wide_m: float, high_m: float) -> shapely.Polygon:
+    """Teeth that stand on a bar, from 0 northwards."""
+    step = wide_m / teeth
+    up = [
+        (x * step + dx, y) for x in range(teeth) for dx, y in ((0, 1), (0, high_m), (step / 2, high_m), (step / 2, 1))
+    ]
+    return shapely.Polygon([(0, 0), *up, (wide_m, 1), (wide_m, 0)])
+
+
+def test_more_crossings_and_points_than_there_is_room_for_at_first() -> None:
+    """A bar across 300 teeth, one at a time and after others: each shape is that of GEOS, and none is left to it."""
+    teeth = comb(300, 3000.0, 500.0)
+    bars = [shapely.box(-5, y, 3005, y + 7 + y / 100) for y in (20, 90, 200, 350, 480)]
+    small = [shapely.box(x, 2, x + 30, 30) for x in range(0, 3000, 40)]
+    for sites in (bars[:1], [*small, *bars, *small[::-1]]):
+        layer, shapes = layer_of([teeth]), shapes_of(sites, many=True)
+        pairs = overlap_pairs(shapes, layer)
+        (part,) = shapes.take(pairs.site).parts()
+        made = traced(part, pairs.feature, pairs.overlap, layer.grid)
+        theirs = shapely.intersection(shapes.geometries[pairs.site], teeth)
+        assert not shapely.is_missing(made).any()
+        assert shapely.get_num_geometries(made).max() == 300
+        assert shapely.area(shapely.symmetric_difference(made, theirs)).max() < 1e-6
+
+
+@pytest.mark.parametrize("count", [50, 64, 65, 300])
+def test_more_candidates_than_there_is_room_for_at_first(count: int) -> None:
+    """Points all around a site, as far away as the plane can tell: the ellipsoid decides, as without compiled code."""
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    points = shapely.points(900.0 * np.cos(angle), 900.0 * np.sin(angle))
+    layer = LayerIndex(gpd.GeoDataFrame(index=range(count), geometry=list(points), crs=HERE.crs), "point")
+    far = [shapely.Point(0, 0).buffer(30.0), shapely.box(5000, 0, 5010, 10), shapely.Point(0, 0).buffer(40.0)]
+    one, other = (nearest(shapes_of(far, many=many), layer.everything, HERE) for many in (False, True))
+    assert other.distance_m == pytest.approx(one.distance_m, abs=1e-6)
+    assert other.feature.tolist() == one.feature.tolist()
+
+
+def test_edges_near_a_box_are_found_once_and_in_order() -> None:
+    """Of many layers and boxes, by the boxes of all edges; a hair's breadth more are allowed, for rounding."""
+    for seed in range(6):
+        grid = layer_of(swarm(seed, 60, 500.0)).grid
+        ends = np.column_stack([grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy])
+        low, high = np.minimum(ends[:, :2], ends[:, 2:]), np.maximum(ends[:, :2], ends[:, 2:])
+        found, runs = np.empty(len(ends), dtype=np.int32), runs_for(grid)
+        for west, south, wide in np.random.default_rng(seed).uniform((-300, -300, 0), (2200, 2200, 600), (200, 3)):
+            box = np.array([west, south, west + wide, south + wide / 2])
+            count = candidates_in(grid, *box, found, runs)
+            meets, nearly = (
+                np.flatnonzero(((low <= box[2:] + more) & (high >= box[:2] - more)).all(axis=1)) for more in (0.0, 1e-3)
+            )
+            assert (np.diff(found[:count]) > 0).all()
+            assert set(meets) <= set(found[:count]) <= set(nearly)
+
+
+def test_nothing_is_read_or_written_out_of_bounds(tmp_path: Path) -> None:
+    """What is compiled does not look: the other tests of this file again, compiled so that it does."""
+    env = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__, "-k", "not out_of_bounds"]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stdout[-3000:]

@@ -342,7 +342,8 @@ class SiteFiles:
             raise SitesError(faults or [Fault("no_files", "sites")])
         self._starts = np.cumsum([0, *(len(file.ids) for file in self.files)])
         ids = pa.concat_arrays([file.ids for file in self.files])
-        self._order = compute.array_sort_indices(ids).to_numpy().astype(np.int64)  # of equal ids the first row first
+        order = compute.array_sort_indices(ids).to_numpy()  # of equal ids the first row first
+        self._order = order.astype(np.uint32 if len(ids) < 1 << 32 else np.uint64)  # held as long as the run lasts
         in_order = ids.take(pa.array(self._order))
         again = compute.equal(in_order[1:], in_order[:-1])
         self.repeated: list[str] = compute.unique(in_order[1:].filter(again)).to_pylist()
@@ -368,7 +369,7 @@ class SiteFiles:
         for number, start in enumerate(range(0, max(len(self), 1), size)):
             if number in done:
                 continue
-            rows = np.sort(self._order[start : start + size])
+            rows = np.sort(self._order[start : start + size]).astype(np.int64)
             parts = []
             for file, first in zip(self.files, self._starts, strict=False):
                 own = rows[(rows >= first) & (rows < first + len(file.ids))] - first

@@ -60,9 +60,8 @@ class Grid(NamedTuple):
         Of a layer.
     x0, y0, cell_m, columns, rows
         South-west corner, width of a cell, and how many there are.
-    first, listed, boxes
-        For each cell where its list of edges begins, the lists, and for each that is listed west, south, east, north,
-        rounded outwards: what has to be looked through lies side by side, and most of it is looked at no further.
+    first, listed
+        For each cell where its list of edges begins, and the lists.
     within_first, within
         For each cell where its list of features begins in which its middle lies, and the lists.
     bounds
@@ -79,7 +78,6 @@ class Grid(NamedTuple):
     rows: int
     first: NDArray[np.int64]
     listed: NDArray[np.int32]
-    boxes: NDArray[np.float32]
     within_first: NDArray[np.int64]
     within: NDArray[np.int32]
     bounds: Floats
@@ -216,8 +214,8 @@ def grid_of(geometries: Geometries) -> Grid:
         none = np.zeros(0, dtype=np.int32)
         size = np.zeros(len(geometries))
         return Grid(
-            edges, 0.0, 0.0, 1.0, 1, 1, np.zeros(2, np.int64), none, np.zeros((0, 4), np.float32),
-            np.zeros(2, np.int64), none, np.array([np.inf, np.inf, -np.inf, -np.inf]), size,
+            edges, 0.0, 0.0, 1.0, 1, 1, np.zeros(2, np.int64), none, np.zeros(2, np.int64), none,
+            np.array([np.inf, np.inf, -np.inf, -np.inf]), size,
         )  # fmt: skip
     west, south = min(edges.px.min(), edges.qx.min()), min(edges.py.min(), edges.qy.min())
     east, north = max(edges.px.max(), edges.qx.max()), max(edges.py.max(), edges.qy.max())
@@ -235,8 +233,8 @@ def grid_of(geometries: Geometries) -> Grid:
     areal = bool(shapely.get_dimensions(geometries).max() == 2)
     none = np.zeros(0, dtype=np.int32)
     grid = Grid(
-        edges, west, south, cell_m, columns, rows, first, listed, _boxes(edges, listed),
-        np.zeros(columns * rows + 1, np.int64), none, np.array([west, south, east, north]),
+        edges, west, south, cell_m, columns, rows, first, listed, np.zeros(columns * rows + 1, np.int64), none,
+        np.array([west, south, east, north]),
         np.asarray(shapely.area(geometries)),
     )  # fmt: skip
     if not areal:
@@ -282,16 +280,6 @@ def _list_edges(edges, x0, y0, cell_m, columns, rows, first):
                 listed[at[r * columns + c]] = e
                 at[r * columns + c] += 1
     return listed
-
-
-def _boxes(edges: Edges, listed: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Give the boxes of edges, rounded outwards."""
-    low = [np.minimum(edges.px, edges.qx), np.minimum(edges.py, edges.qy)]
-    high = [np.maximum(edges.px, edges.qx), np.maximum(edges.py, edges.qy)]
-    out = np.empty((len(listed), 4), dtype=np.float32)
-    for column, (values, outwards) in enumerate([*((v, -np.inf) for v in low), *((v, np.inf) for v in high)]):
-        out[:, column] = np.nextafter(values.astype(np.float32), np.float32(outwards))[listed]
-    return out
 
 
 @uncounted
@@ -386,9 +374,9 @@ def grown(values, count, more):
 
 
 @compiled
-def grown_rows(values, count):
-    """Give a longer copy of a table of which `count` rows are taken."""
-    longer = np.empty((2 * (count + 1), values.shape[1]))
+def grown_rows(values, count, more):
+    """Give a longer copy of a table of which `count` rows are taken and `more` are needed, as long as `grown` does."""
+    longer = np.empty((2 * (count + more), values.shape[1]))
     longer[:count] = values[:count]
     return longer
 
@@ -417,19 +405,23 @@ def candidates_in(grid, west, south, east, north, found, runs):
     """
     if west > grid.bounds[2] or east < grid.bounds[0] or south > grid.bounds[3] or north < grid.bounds[1]:
         return 0
-    first, listed, boxes, columns = grid.first, grid.listed, grid.boxes, grid.columns
+    px, py, qx, qy, first, listed = grid.edges.px, grid.edges.py, grid.edges.qx, grid.edges.qy, grid.first, grid.listed
+    columns = grid.columns
     c0, c1 = cell_at(west, grid.x0, grid.cell_m, columns), cell_at(east, grid.x0, grid.cell_m, columns)
     r0, r1 = cell_at(south, grid.y0, grid.cell_m, grid.rows), cell_at(north, grid.y0, grid.cell_m, grid.rows)
     number, last = 0, -2
     for r in range(r0, r1 + 1):
         for i in range(first[r * columns + c0], first[r * columns + c1 + 1]):
-            if boxes[i, 0] <= east and boxes[i, 1] <= north and boxes[i, 2] >= west and boxes[i, 3] >= south:
-                e = listed[i]
-                if e != last + 1:
-                    runs[0, number] = e
-                    number += 1
-                runs[1, number - 1] = e
-                last = e
+            e = listed[i]
+            if min(px[e], qx[e]) > east or min(py[e], qy[e]) > north:
+                continue
+            if max(px[e], qx[e]) < west or max(py[e], qy[e]) < south:
+                continue
+            if e != last + 1:
+                runs[0, number] = e
+                number += 1
+            runs[1, number - 1] = e
+            last = e
     _order_runs(runs, number)
     count, after = 0, 0
     for k in range(number):

@@ -120,21 +120,15 @@ def _beyond(sx, sy, tx, ty, first, last, x, y, ux, uy, vx, vy, limit):
 
 
 @uncounted
-def _from_middle(x, y, west, south, east, north, limit, grid, begin, end, kept, squares):
+def _from_middle(x, y, edges, listed, begin, end, kept, squares):
     """
-    Give the squares of the distances of a cell's edges from a site's middle, and where the nearest one is listed.
+    Give the squares of the distances of a cell's edges from a point, and where in its list the nearest one is.
 
-    Looked at first, it leaves few others to look at. Infinite for edges beyond the limit, as their boxes tell.
+    Looked at first, it leaves few others to look at.
     """
-    edges, listed, boxes = grid.edges, grid.listed, grid.boxes
     ux, uy, vx, vy, owner = edges.px, edges.py, edges.qx, edges.qy, edges.owner
     best, least = begin, np.inf
     for i in range(begin, end):
-        dx = max(west - boxes[i, 2], boxes[i, 0] - east, 0.0)
-        dy = max(south - boxes[i, 3], boxes[i, 1] - north, 0.0)
-        if dx * dx + dy * dy > limit:
-            squares[i - begin] = np.inf
-            continue
         j = listed[i]
         one = square_to_edge(x, y, ux[j], uy[j], vx[j], vy[j]) if kept[owner[j]] else np.inf
         squares[i - begin] = one
@@ -187,14 +181,12 @@ def _search(areal_site, sites, first, last, grid, kept, spread, room):
                 dx, dy = max(west - left - cell_m, left - east, 0.0), max(south - low - cell_m, low - north, 0.0)
                 if dx * dx + dy * dy > limit:  # of an edge that is nearer, the nearest point lies in another cell
                     continue
-                ahead = _from_middle(
-                    middle_x, middle_y, west, south, east, north, limit, grid, begin, end, kept, from_middle
-                )
+                ahead = _from_middle(middle_x, middle_y, grid.edges, listed, begin, end, kept, from_middle)
                 for i in range(begin - 1, end):
                     if i == ahead:
                         continue
                     at = i if i >= begin else ahead
-                    if from_middle[at - begin] > far or from_middle[at - begin] == np.inf:
+                    if from_middle[at - begin] > far or from_middle[at - begin] == np.inf:  # not kept
                         continue
                     j = listed[at]
                     dx = max(west - max(ux[j], vx[j]), min(ux[j], vx[j]) - east, 0.0)
@@ -315,8 +307,12 @@ def _candidates(areal_site, sites, place, grid, kept, distortion, start, stop):
             found, ends = room.found, room.ends
             continue
         count = _nearest_of(room, count, limit)
-        while many + count > len(site):
-            site, feature, points = grown(site, many, count), grown(feature, many, count), grown_rows(points, many)
+        if many + count > len(site):
+            site, feature, points = (
+                grown(site, many, count),
+                grown(feature, many, count),
+                grown_rows(points, many, count),
+            )
         for k in range(count):
             site[many], feature[many] = s, found[k]
             for i in range(4):

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from geojw.decide import screening
 from geojw.decide.screening import Screening
@@ -285,10 +286,8 @@ def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> S
     """
     check_out(files, options)
     summary = Summary(zone, options, len(files), remarks=list(files.remarks))
-    parts: list[Screening] = []
     with report.Output(options.out, zone.analysis, options.format, keep=options.resume) as output:
-        for part in _screened(files, summary, output, progress):
-            parts += [part] if summary.with_map else []
+        parts = list(_screened(files, summary, output, progress))
         page = None
         if summary.with_map:
             progress("drawing", summary.screened, summary.read)
@@ -320,7 +319,7 @@ def _begun(files: SiteFiles, summary: Summary, output: report.Output) -> None:
 
 
 def _screened(files: SiteFiles, summary: Summary, output: report.Output, progress: Progress) -> Iterator[Screening]:
-    """Screen batch by batch; the next is read and the last is put into tables and written meanwhile."""
+    """Screen batch by batch, the next being read and the last put into tables and written; give what a map needs."""
     zone, options = summary.zone, summary.options
     only = summary.large and not options.all_geometry
     _begun(files, summary, output)
@@ -334,36 +333,37 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
             return None
         return place(sites, zone.analysis, zone.pack.site_columns)
 
-    def finish(measured: screening.Measured, placed: Sites) -> tuple[Screening, Tally]:
-        part = measured.tabled()
+    def finish(measured: list[screening.Measured], placed: Sites) -> tuple[Screening | None, Tally]:
+        part = measured.pop().tabled()
         tally = Tally.of(part, placed.remarks, large=summary.large)
         counted = tally.plain() if summary.in_batches else None
         output.add(part, zone.layers_read(), only_not_clear=only, degrees=placed.degrees, counted=counted)
-        return part, tally
+        return part if summary.with_map else None, tally  # what no map needs is let go
 
     def finished() -> Iterator[Screening]:
         for last in behind:
             part, tally = last.result()
             summary.add(tally)
-            yield part
+            yield from [] if part is None else [part]
         behind.clear()
 
     suspected: list[Fault] = []
-    behind: list[Future[tuple[Screening, Tally]]] = []
+    behind: list[Future[tuple[Screening | None, Tally]]] = []
     done, first = summary.screened, True
     with _settled(), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         ahead = reader.submit(read)
         while (placed := ahead.result()) is not None:
             ahead = reader.submit(read)
             progress("screening", done, summary.read)
-            measured = screening.measured(
+            measured = [screening.measured(
                 placed.frame, zone, on=options.day, lang=options.lang, workers=options.workers,
                 batch=options.batch, many=summary.read >= screening.MANY, rejected=placed.rejected,
-            )  # fmt: skip
+            )]  # fmt: skip
             done += len(placed)
             yield from finished()
             behind.append(writer.submit(finish, measured, placed))
             gc.collect()
+            pa.default_memory_pool().release_unused()  # else what is kept for later grows from batch to batch
             if first:  # what the first batch loaded stays too
                 gc.freeze()
                 first = False
