@@ -161,6 +161,19 @@ def test_more_crossings_and_points_than_there_is_room_for_at_first() -> None:
         assert shapely.area(shapely.symmetric_difference(made, theirs)).max() < 1e-6
 
 
+def test_more_points_than_there_is_room_for_at_first() -> None:
+    """A circle of 16,000 corners of which half lies in a box, alone and after small sites: two crossings, long ways."""
+    box, circle = shapely.box(0, -1000, 2000, 1000), shapely.Point(0, 0).buffer(800.0, quad_segs=4000)
+    layer = layer_of([box])
+    for sites in ([circle], [shapely.box(-5, -5, 5, 5), circle, shapely.box(-5, 5, 5, 9)]):
+        shapes = shapes_of(sites, many=True)
+        pairs = overlap_pairs(shapes, layer)
+        (part,) = shapes.take(pairs.site).parts()
+        made = traced(part, pairs.feature, pairs.overlap, layer.grid)
+        assert not shapely.is_missing(made).any()
+        assert shapely.area(shapely.symmetric_difference(made, shapely.intersection(sites, box))).max() < 1e-6
+
+
 @pytest.mark.parametrize("count", [50, 64, 65, 300])
 def test_more_candidates_than_there_is_room_for_at_first(count: int) -> None:
     """Points all around a site, as far away as the plane can tell: the ellipsoid decides, as without compiled code."""
