@@ -395,7 +395,7 @@ def _table(parts: list[Columns], columns: Sequence[str], keys: Sequence[str]) ->
     """
     parts = [part for part in parts if len(part["row"])]
     if not parts:
-        return {name: np.zeros(0, dtype=np.int64 if name == "row" else object) for name in ("row", *columns[1:])}
+        return {"row": np.zeros(0, dtype=np.int64)} | dict.fromkeys(columns[1:], Kinds.of(np.zeros(0, dtype=object)))
     row = np.concatenate([part["row"] for part in parts])
     counts = [len(part["row"]) for part in parts]
     cells = {name: _stood([part[name] for part in parts], counts) for name in columns[1:]}

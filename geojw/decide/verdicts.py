@@ -22,7 +22,6 @@ from geojw.wording import Kinds, Texts, joined
 ENDS = (*EFFECTS, "undetermined")
 """What a verdict may be."""
 
-RANKS = {word: rank for rank, word in enumerate(EFFECTS)}
 DECIDED_BY = ("rule_id", "outcome", "effect", "certainty", "data")
 """The columns of findings that verdicts rest on, all of words."""
 
@@ -37,7 +36,7 @@ def verdicts_of(findings: Mapping[str, Any], batch: Batch) -> pd.DataFrame:
     """Give the table of verdicts of a batch: what `decide` says, with names, sizes and words, as categories of many."""
     n, coded = len(batch), len(batch) >= CODED_ROWS
     site: Ints = findings["row"]
-    decided = _decided({name: findings[name] if len(site) else Kinds.same("", 0) for name in DECIDED_BY}, site, n)
+    decided = _decided(findings, site, n)
     shapes, attributes = batch.shapes, batch.attributes
     area = np.where(shapes.dimension == AREA, shapes.size, np.nan)
     planar = batch.pack.zone.planar_crs
@@ -96,7 +95,7 @@ def decide(findings: pd.DataFrame, ids: Texts) -> pd.DataFrame:
 def _decided(findings: Mapping[str, Kinds], site: Ints, n: int) -> dict[str, Kinds]:
     """Decide each of so many sites by their findings' columns of words; `site` is the position of each finding's."""
     effect, outcome, rule = findings["effect"], findings["outcome"], findings["rule_id"]
-    rank = np.array([RANKS.get(word, 0) for word in effect.texts], dtype=np.int64)[effect.code]
+    rank = np.array([EFFECTS.index(word) for word in effect.texts], dtype=np.int64)[effect.code]
     hit, unknown, lifted = (_is(outcome, *words) for words in (("hit",), UNKNOWN_OUTCOMES, ("lifted",)))
     at_least, doubt = _most(site, rank, hit, n), _most(site, rank, unknown, n)
     at_most = np.maximum(at_least, doubt)
