@@ -115,9 +115,8 @@ def main() -> None:
     geojw compare 旧 新      两个版本的差别 / what differs between two versions
     geojw check             检查资料包 / check a zone pack
     """  # noqa: D301, D400 - click's mark for lines kept as they are
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # of linear algebra, little used here: its idle threads would spin
+    # Linear algebra is little used here, and its idle threads would spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @main.command()

@@ -16,9 +16,6 @@ Texts = NDArray[np.object_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-FEW = 32
-"""So few rows are made one by one."""
-
 WORDS_AT_ONCE = 40
 """So many words are told apart by the bits of one number."""
 
@@ -90,7 +87,7 @@ def crossed(build: Callable[..., str], *columns: Kinds) -> Kinds:
     for column in reversed(columns):
         met, which = np.divmod(met, len(column.texts))
         picked.append(column.texts[which])
-    texts = np.array([*map(build, *reversed(picked)), None], dtype=object)[:-1]
+    texts = np.array(list(map(build, *reversed(picked))), dtype=object)
     return Kinds(np.asarray(place, dtype=np.int64).ravel(), texts)
 
 
@@ -203,31 +200,3 @@ def figures(value: Floats) -> Texts:
         texts[1:] = [compute.utf8_lpad(text, 3, "0") for text in texts[1:]]
         out[rows] = compute.binary_join_element_wise(*texts, ",").to_numpy(zero_copy_only=False)
     return out
-
-
-def by_kind(build: Callable[..., str], *columns: Texts) -> Texts:
-    """
-    Make a text from the cells of a row, once for each combination that occurs.
-
-    Parameters
-    ----------
-    build
-        Takes a cell of each column.
-    *columns
-        Of one length; few combinations of their cells occur.
-
-    Examples
-    --------
-    >>> by_kind(lambda a: a.upper(), np.array(["x", "y", "x"], dtype=object)).tolist()
-    ['X', 'Y', 'X']
-    """
-    n = len(columns[0])
-    if n <= FEW:  # finding what they have in common would take longer
-        return np.array([*(build(*cells) for cells in zip(*columns, strict=True)), None], dtype=object)[:n]
-    code = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        one, cells = pd.factorize(column, use_na_sentinel=False)
-        code = code * len(cells) + one
-    _, first, place = np.unique(code, return_index=True, return_inverse=True)
-    texts = np.array([build(*(column[at] for column in columns)) for at in first], dtype=object)
-    return np.asarray(texts[place], dtype=object)

@@ -166,9 +166,8 @@ class OnLayer:
         verdict[np.isnan(low) | np.isnan(high)] = UNKNOWN
         if (kept.possible & self.data.unplaced).any():
             verdict[verdict == (FALSE if test.is_presence else TRUE)] = UNKNOWN
-        wrong = np.zeros(len(shapes), dtype=bool)
-        if measure.texts is not NATURAL and not test.is_share:
-            wrong = np.array([word != test.measure for word in NATURAL])[shapes.dimension]
+        differs = np.array([[asked != natural for asked in measure.texts] for natural in NATURAL])
+        wrong = differs[shapes.dimension, measure.code] & (not test.is_share)
         why = self._why_open(kept, verdict == UNKNOWN, wrong)
         verdict[wrong] = UNKNOWN
         found = verdict == (TRUE if test.is_presence else FALSE)

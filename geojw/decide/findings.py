@@ -11,7 +11,7 @@ import numpy as np
 from geojw.decide.answers import NO_UNIT, UNITS, Answer, OnLayer, natural_measures
 from geojw.decide.batch import Batch, LayerData
 from geojw.decide.raster_answers import OnRaster
-from geojw.law.access_list import FALSE, TRUE, UNKNOWN, Rule, Three, missing_of, text_of
+from geojw.law.access_list import FALSE, TRUE, UNKNOWN, Rule, Three, missing_of, texts
 from geojw.law.catalogue import Layer
 from geojw.law.effects import EFFECTS
 from geojw.measure.geodesy import Floats
@@ -19,7 +19,7 @@ from geojw.measure.index import Bools
 from geojw.measure.pieces import Ints
 from geojw.measure.rasters import RasterData
 from geojw.texts import say, template
-from geojw.wording import Kinds, Texts, by_kind, crossed, figures, filled
+from geojw.wording import Kinds, Texts, crossed, figures, filled
 
 FINDINGS = (
     "site_id", "rule_id", "layer", "outcome", "effect", "measure", "value", "op", "limit", "margin", "certainty",
@@ -266,15 +266,16 @@ class LayerFindings:
         if not rows.size:
             return ""
         keys = sorted(rule.unless)
-        cells = [self.batch.attributes[self.batch.pack.attribute(key).column or key].to_numpy(object) for key in keys]
+        cells = [texts(self.batch.attributes[self.batch.pack.attribute(key).column or key]) for key in keys]
 
-        def claim(*values: object) -> str:
-            said = [f"{key}={text_of(value)}" for key, value in zip(keys, values, strict=True)]
+        def claim(*values: str) -> str:
+            said = [f"{key}={value}" for key, value in zip(keys, values, strict=True)]
             return say("claimed", self.batch.lang, pairs=", ".join(said))
 
-        out = np.full(len(outcome), "", dtype=object)
-        out[rows] = by_kind(claim, *(column[rows] for column in cells))
-        return Kinds.of(out)
+        claims = crossed(claim, *(Kinds.of(column[rows]) for column in cells))
+        code = np.zeros(len(outcome), dtype=np.int64)
+        code[rows] = claims.code + 1
+        return Kinds(code, np.concatenate([np.array([""], dtype=object), claims.texts]))
 
     def data_words(self, rule: Rule | None) -> str:
         """Give what every table must say of the data behind a row."""
@@ -372,7 +373,7 @@ def _rounded(value: Floats, kind: Kinds) -> Floats:
 def _unled(texts: Texts, lang: str) -> Texts:
     """Take the leading join from lists that begin with it."""
     lead = say("format.join", lang)
-    return np.array([*(text.removeprefix(lead) for text in texts), None], dtype=object)[:-1]
+    return np.array([text.removeprefix(lead) for text in texts], dtype=object)
 
 
 def _winds(away: Floats) -> Ints:

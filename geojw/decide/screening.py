@@ -446,11 +446,11 @@ def _stood(pieces: Sequence[Cells], counts: Sequence[int]) -> Column:
     codes = []
     for one, its, n in zip(pieces, words, counts, strict=True):
         if isinstance(one, Kinds):
-            mine = np.array([place.get(word, 0) for word in one.texts], dtype=np.int64)
+            mine = np.array([place.get(word, -1) for word in one.texts], dtype=np.int64)  # no row has the others
             codes.append(mine[one.code])
         else:
             codes.append(np.full(n, place[its[0]], dtype=np.int64))
-    return Kinds(np.concatenate(codes), np.array([*known, None], dtype=object)[:-1])
+    return Kinds(np.concatenate(codes), np.array(known, dtype=object))
 
 
 def _words_of(cells: Cells) -> list[str]:

@@ -129,8 +129,7 @@ def _kinds(column: pd.Series) -> Kinds:
     if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.is_monotonic_increasing:
         codes = np.asarray(column.cat.codes, dtype=np.int64)
         return Kinds(codes, np.asarray(column.cat.categories, dtype=object))
-    words, code = np.unique(column.to_numpy(dtype=object), return_inverse=True)
-    return Kinds(np.asarray(code, dtype=np.int64), np.asarray(words, dtype=object))
+    return Kinds.of(column.to_numpy(dtype=object))
 
 
 def _is(kinds: Kinds, *words: str) -> Bools:

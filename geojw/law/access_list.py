@@ -145,7 +145,7 @@ def text_of(value: object) -> str:
 def texts(cells: pd.Series) -> NDArray[np.object_]:
     """Give a column as `text_of` gives each cell."""
     if len(cells) < FEW:
-        return np.array([*map(text_of, cells.to_numpy(dtype=object)), None], dtype=object)[:-1]
+        return np.array(list(map(text_of, cells.to_numpy(dtype=object))), dtype=object)
     if isinstance(cells.dtype, pd.StringDtype):  # nothing but texts: trimmed as a whole
         trimmed = cells.fillna("").str.strip()
         return trimmed.where(~trimmed.isin(_MISSING), "").to_numpy(dtype=object)

@@ -88,7 +88,7 @@ class Summary:
     options: Options
     read: int
     screened: int = 0
-    rejected: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(screening.REJECTED)))
+    rejected: pd.DataFrame = field(default_factory=screening.none_rejected)
     verdicts: Counter[str] = field(default_factory=Counter)
     at_most: Counter[str] = field(default_factory=Counter)
     failed: dict[str, LayerError] = field(default_factory=dict)
@@ -355,6 +355,7 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
         while (placed := ahead.result()) is not None:
             ahead = reader.submit(read)
             progress("screening", done, summary.read)
+            # In a list, from which the writer takes it: of three batches under way only one has all its columns.
             measured = [screening.measured(
                 placed.frame, zone, on=options.day, lang=options.lang, workers=options.workers,
                 batch=options.batch, many=summary.read >= screening.MANY, rejected=placed.rejected,
