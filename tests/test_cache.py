@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -391,3 +392,79 @@ def test_the_place_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert place is not None
     assert place.name == "geojw"
     assert sys.platform != "linux" or place == tmp_path / "geojw"
+
+
+MEASURED = """
+from geojw.measure import exact, grid
+print(grid.step_over(0.0, 0.0, 2.0, 0.0, 1.0, -1.0, 1.0, 1.0) != 0, exact._KEPT)
+"""
+"""A function that asks another file's, and where its machine code is kept."""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """geojw's source alone, somewhere else."""
+    source, copy = Path(cache.__file__).parents[1], tmp_path / "checkout" / "geojw"
+    ignore = shutil.ignore_patterns("__pycache__", "data", "static")
+    shutil.copytree(source, copy, ignore=ignore)
+    return copy.parent
+
+
+def run_in(checkout: Path, kept: str) -> tuple[bool, str]:
+    """Say what a new process gets from the source as it is, and where it kept the machine code."""
+    env = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    env |= {"GEOJW_CACHE": kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(checkout)}
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED], env=env, cwd=checkout, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    crosses, where = done.stdout.split(maxsplit=1)
+    return crosses == "True", where.strip()
+
+
+def compiled_in(folder: Path) -> int:
+    return len(list(folder.rglob("*.nbc")))
+
+
+def test_compiled_code_is_made_anew_when_another_file_changes(checkout: Path) -> None:
+    """A change in `exact` reaches what was compiled of `grid`, whose own file stays as it was."""
+    beside = checkout / "geojw" / "measure" / "__pycache__"
+    crosses, first = run_in(checkout, "off")
+    assert crosses
+    assert (again := run_in(checkout, "off")) == (True, first), again
+    assert Path(first).parent == beside
+    assert compiled_in(Path(first)) > 1
+    changed = checkout / "geojw" / "measure" / "exact.py"
+    source = changed.read_text()
+    changed.write_text(source.replace("    sign = side(px, py, qx, qy, ux, uy)\n", "    sign = 1.0\n"))
+    assert changed.read_text() != source
+    crosses, second = run_in(checkout, "off")
+    assert not crosses
+    assert [one.name for one in beside.iterdir()] == [Path(second).name]
+
+
+def test_compiled_code_where_nobody_may_write_beside_the_modules(checkout: Path, folder: Path) -> None:
+    (checkout / "geojw" / "measure" / "__pycache__").touch()  # a file: no folder can be made there
+    assert run_in(checkout, "off") == (True, "None")
+    crosses, where = run_in(checkout, str(folder))
+    assert crosses
+    assert Path(where).parent == folder
+    assert compiled_in(Path(where)) > 1
+    held = cache.contents()
+    assert (held.entries, held.size_bytes > 1000) == (1, True)
+    assert cache.clear() == held
+    assert not list(folder.iterdir())
+
+
+def test_old_compiled_code_goes_as_entries_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir(mode=0o700)
+    old, new, other = (
+        folder / name for name in ("geojw-code-" + "0" * 16, "geojw-code-" + "1" * 16, "geojw-code-mine")
+    )
+    for number, one in enumerate((other, old, new)):
+        one.mkdir()
+        (one / "code.nbc").write_bytes(bytes(5000))
+        os.utime(one, (number + 1, number + 1))
+    monkeypatch.setattr(cache, "MOST_BYTES", 10_000)
+    remembered("thing", (), Maker())
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [new.name, other.name]

@@ -6,6 +6,10 @@ libraries and the source of geojw itself; so nothing stale is ever taken. An ent
 one that is cut or changed is made anew. It holds plain numbers and WKB, nothing that runs when it is read. Whatever
 goes wrong with the disk, results are the same; only a debug note of the logger ``geojw.measure.cache`` tells.
 
+Compiled code is kept by numba, beside the modules as Python keeps theirs or, where nobody may write there, here; in a
+folder of its own for each state of the source, because numba itself asks only whether the file of a function changed,
+not those of the functions that it calls.
+
 The environment variable ``GEOJW_CACHE`` names another folder, or is ``off``.
 """
 
@@ -15,6 +19,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import stat
 import tempfile
 import time
@@ -25,7 +30,7 @@ from importlib.metadata import version
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -50,6 +55,9 @@ LEFT_BEHIND_S = 3600.0
 MAGIC = b"geojw cache 1\n"
 OWN = re.compile(r"[a-z]+-[0-9a-f]{64}\.(entry|[a-z0-9_]+\.part)")
 """Names of the cache's own files: no other is ever touched."""
+
+OWN_CODE = re.compile(r"geojw-code-[0-9a-f]{16}")
+"""Names of folders of compiled code."""
 
 _log = logging.getLogger(__name__)
 
@@ -121,24 +129,37 @@ def digest_of(geometries: Geometries) -> str:
     return hashlib.sha256(sizes.tobytes() + b"".join(one for one in wkb if one is not None)).hexdigest()
 
 
+def code_folder() -> Path | None:
+    """
+    Give the folder for code compiled from the source as it is, made if need be; None if there is no place for one.
+
+    In what ``NUMBA_CACHE_DIR`` names, or else beside the modules, or else in the cache. What was compiled beside the
+    modules from another state of the source is removed.
+    """
+    if not (source := _source()):
+        return None
+    name = f"geojw-code-{source[:16]}"
+    asked, beside = os.environ.get("NUMBA_CACHE_DIR"), Path(__file__).parent / "__pycache__"
+    for place in [Path(asked)] if asked else [beside, _folder()]:
+        if place is None or not _may_write(place / name):
+            continue
+        for other in place.iterdir() if place == beside else ():
+            if OWN_CODE.fullmatch(other.name) and other.name != name:
+                _remove(other)
+        return place / name
+    return None
+
+
 def contents() -> Contents:
     """Count the entries."""
-    folder = _place()
-    sizes = [status.st_size for path, status in _files(folder) if path.suffix == ".entry"]
-    return Contents(folder, len(sizes), sum(sizes))
+    held = [one for one in _held(_place()) if one.path.suffix != ".part"]
+    return Contents(_place(), len(held), sum(one.size_bytes for one in held))
 
 
 def clear() -> Contents:
     """Remove the cache's own files, nothing else, and give what was removed."""
-    folder, gone = _place(), []
-    for path, status in _files(folder):
-        try:
-            path.unlink()
-        except OSError as problem:
-            _log.debug("%s stays: %s", path.name, problem)
-            continue
-        gone.append(status.st_size)
-    return Contents(folder, len(gone), sum(gone))
+    gone = [one.size_bytes for one in _held(_place()) if _remove(one.path)]
+    return Contents(_place(), len(gone), sum(gone))
 
 
 # ---------------------------------------------------------------------------------------------- where, by what name
@@ -173,16 +194,32 @@ def _folder() -> Path | None:
     return folder
 
 
+def _may_write(folder: Path) -> bool:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.utime(folder)  # the time of its last use
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as problem:
+        _log.debug("no compiled code in %s: %s", folder, problem)
+        return False
+
+
+def _source() -> str:
+    """Give the hash of all that is compiled, or makes entries; empty where there is no source."""
+    known, sources = hashlib.sha256(), sorted(Path(__file__).parent.glob("*.py"))
+    for path in sources:
+        _take_in(known, path.name, path.read_bytes())
+    return known.hexdigest() if sources else ""
+
+
 @cache
 def _code() -> str:
     """Give the hash of geojw's own source and of the libraries that make entries; empty where there is no source."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    if not sources:
+    if not (source := _source()):
         return ""
     known = hashlib.sha256()
-    for path in sources:
-        _take_in(known, path.name, path.read_bytes())
-    _take_in(known, version("geojw"), np.__version__, shapely.__version__, shapely.geos_version_string)
+    _take_in(known, source, version("geojw"), np.__version__, shapely.__version__, shapely.geos_version_string)
     return known.hexdigest()
 
 
@@ -273,8 +310,16 @@ def _unpacked(file: BytesIO) -> Arrays:
     return tuple(out)
 
 
-def _files(folder: Path | None) -> list[tuple[Path, os.stat_result]]:
-    """List the cache's own files, whatever else lies in the folder."""
+class _Held(NamedTuple):
+    """A file of the cache's own, or a folder of compiled code."""
+
+    path: Path
+    size_bytes: int
+    used: float
+
+
+def _held(folder: Path | None) -> list[_Held]:
+    """List what is the cache's own, whatever else lies in the folder."""
     found = []
     try:
         paths = sorted(folder.iterdir()) if folder is not None else []
@@ -283,27 +328,35 @@ def _files(folder: Path | None) -> list[tuple[Path, os.stat_result]]:
     for path in paths:
         try:
             status = path.lstat()
+            if OWN.fullmatch(path.name) and stat.S_ISREG(status.st_mode):
+                found.append(_Held(path, status.st_size, status.st_mtime))
+            elif OWN_CODE.fullmatch(path.name) and stat.S_ISDIR(status.st_mode):
+                size = sum(one.lstat().st_size for one in path.rglob("*"))
+                found.append(_Held(path, size, status.st_mtime))
         except OSError:  # another run has removed it
             continue
-        if OWN.fullmatch(path.name) and stat.S_ISREG(status.st_mode):
-            found.append((path, status))
     return found
 
 
 def _bound(folder: Path) -> None:
     """Remove what was not used for longest until all fits, and what killed runs have left half-written."""
-    files = sorted(_files(folder), key=lambda one: one[1].st_mtime, reverse=True)
     size, now = 0, time.time()
-    for path, status in files:
-        size += status.st_size
-        left = path.suffix == ".part" and now - status.st_mtime > LEFT_BEHIND_S
-        if left or (path.suffix == ".entry" and size > MOST_BYTES):
-            size -= status.st_size
-            _remove(path)
+    for one in sorted(_held(folder), key=lambda one: one.used, reverse=True):
+        part = one.path.suffix == ".part"
+        if (now - one.used > LEFT_BEHIND_S) if part else (size + one.size_bytes > MOST_BYTES):
+            _remove(one.path)
+        else:
+            size += one.size_bytes
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path) -> bool:
+    """Remove a file or a folder, and tell whether it is gone."""
     try:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     except OSError as problem:
         _log.debug("%s stays: %s", path.name, problem)
+        return False
+    return True

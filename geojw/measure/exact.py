@@ -11,22 +11,51 @@ since areas change with such a step by nothing, they are exact for neighbours th
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
+from numba import config as _config
 from numba import njit
+
+from geojw.measure.cache import code_folder
 
 SIDE_ERROR = 3.3306690738754716e-16
 """Rounding of the determinant, as a share of the sum of its two products: (3 + 16 u) u with u = 2^-53."""
 
 _SPLITTER = 2.0**27 + 1.0
 
-_KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-compiled = njit(**_KERNEL)
+_KEPT = code_folder()
+
+_numba: Any = _config
+"""numba's settings, made when they are read: no type checker knows them."""
+
+
+def _kernel(**more: bool) -> Callable[[_Function], _Function]:
+    """
+    Give what compiles a function and keeps it in the folder that belongs to the source as it is.
+
+    Where there is no such folder, each process compiles anew.
+    """
+    options: dict[str, Any] = {"cache": _KEPT is not None, "nogil": True, "error_model": "numpy", **more}
+    compile_it = njit(**options)
+
+    def compiling(function: _Function) -> _Function:
+        others, _numba.CACHE_DIR = _numba.CACHE_DIR, str(_KEPT)  # read where a function is decorated
+        try:
+            return cast("_Function", compile_it(function))
+        finally:
+            _numba.CACHE_DIR = others
+
+    return compiling
+
+
+compiled = _kernel()
 """How functions that make arrays are compiled."""
 
-uncounted = njit(**_KERNEL | {"_nrt": False})
+uncounted = _kernel(_nrt=False)
 """
 How all others are compiled that are called for each site or edge: they neither make an array nor give one back.
 
@@ -34,7 +63,7 @@ numba counts who holds an array, each time that one is taken from a tuple or pas
 may not do at the same time; where all arrays outlive the call this is for nothing, and took half of the time.
 """
 
-counted = njit(**_KERNEL | {"_nrt": True})
+counted = _kernel(_nrt=True)
 """How a function is compiled that makes an array of its own and is called from an uncounted one."""
 
 
