@@ -197,6 +197,18 @@ def test_one_id_missing(write: Any) -> None:
     assert list(placed(write("s.gpkg", rows)).frame.index) == ["A", "s-2", "s-3"]
 
 
+def test_long_numbers_beside_a_missing_one(tmp_path: Path) -> None:
+    """Numbers that a float would round stay two ids, whichever rows are read together."""
+    ids = pd.array([9_007_199_254_740_993, 9_007_199_254_740_992, None], dtype="Int64")
+    boxes = [shapely.box(n * 20, 0, n * 20 + 10, 10) for n in range(3)]
+    gpd.GeoDataFrame({"site_id": ids}, geometry=boxes, crs=PLANE).to_parquet(tmp_path / "s.parquet")
+    expected = ["9007199254740992", "9007199254740993", "s-3"]
+    assert list(placed(tmp_path / "s.parquet").frame.index) == expected
+    for size in (1, 2):
+        parts = SiteFiles(tmp_path / "s.parquet").batches(size)
+        assert [name for part in parts for name in part.frame.index] == expected
+
+
 def test_duplicate_ids(write: Any) -> None:
     """All rows of a repeated id are rejected: none may win by standing first."""
     rows = [{"site_id": name, "box": [n * 20, 0, n * 20 + 10, 10]} for n, name in enumerate("ABACA")]

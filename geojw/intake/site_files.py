@@ -85,8 +85,6 @@ class SiteFile:
         The CRS of its coordinates, settled, and the way there.
     id_column, name_column
         The columns that were taken for ids and names.
-    ids
-        Of all rows; a row without one is called by file and number.
     remarks
         What was decided.
     """
@@ -97,7 +95,6 @@ class SiteFile:
     place: Georeference
     id_column: str | None
     name_column: str | None
-    ids: pa.LargeStringArray
     most_vertices: int
     remarks: tuple[Fault, ...] = ()
 
@@ -121,6 +118,9 @@ class SiteFile:
         """Of the file itself, or of the folder."""
         return self.hashes[self.path.resolve().name]
 
+    def __len__(self) -> int:
+        return len(self.delivered.table)
+
     @classmethod
     def open(cls, path: Path, asked: Asked, reader: Reader, limits: Limits) -> SiteFile:
         """Read a file and settle its CRS, ids and names; raise `SitesError` with the reasons if it cannot be used."""
@@ -139,15 +139,22 @@ class SiteFile:
         remarks = (*said.remarks, *place.remarks)
         if column is None and len(table):
             remarks = (*remarks, Fault("own_ids", path.name))
-        ids = _ids(table, column, path.stem)
-        return cls(path, delivered, stated, place, column, name, ids, limits.vertices, remarks)
+        return cls(path, delivered, stated, place, column, name, limits.vertices, remarks)
+
+    def ids(self) -> pa.LargeStringArray:
+        """Give the ids of all rows, made anew: of very many sites they are not held; see `_ids`."""
+        parts, row = [], 0
+        for batch in self.delivered.table.to_batches(max_chunksize=ROWS):
+            parts.append(_ids(batch, self.id_column, self.path.stem, np.arange(row, row + len(batch))))
+            row += len(batch)
+        return pa.concat_arrays(parts or [pa.array([], pa.large_string())])
 
     def cut(self, rows: Ints) -> Rows:
         """Take some rows as they were delivered."""
         table = self.delivered.table
         whole = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all())
         part = table.slice(int(rows[0]), len(rows)) if whole else self.delivered.take(rows)
-        ids = self.ids.take(pa.array(rows, pa.int64()))
+        ids = _ids(part, self.id_column, self.path.stem, rows)
         return Rows(self.path.name, self.place, self.name_column, self.most_vertices, part, ids, rows)
 
     def read(self, rows: Ints) -> gpd.GeoDataFrame:
@@ -266,18 +273,14 @@ def _row_reasons(
     return out
 
 
-def _ids(table: pa.Table, column: str | None, stem: str) -> pa.LargeStringArray:
-    """Give the ids of all rows, packed; a row without one is called by its file and number."""
-    parts, row = [], 0
-    for batch in table.to_batches(max_chunksize=ROWS):
-        ids = np.full(len(batch), "", dtype=object)
-        if column is not None:
-            ids[:] = texts(batch[column].to_pandas())
-        for at in np.flatnonzero(ids == ""):
-            ids[at] = f"{stem}-{row + at + 1}"
-        parts.append(pa.array(ids, pa.large_string()))
-        row += len(batch)
-    return pa.concat_arrays(parts or [pa.array([], pa.large_string())])
+def _ids(part: pa.Table | pa.RecordBatch, column: str | None, stem: str, rows: Ints) -> pa.LargeStringArray:
+    """Give the ids of some rows, packed; a row without one is called by its file and number."""
+    ids = np.full(len(rows), "", dtype=object)
+    if column is not None:
+        ids[:] = texts(part[column].to_pandas(integer_object_nulls=True))  # as floats, long numbers would be rounded
+    for at in np.flatnonzero(ids == ""):
+        ids[at] = f"{stem}-{rows[at] + 1}"
+    return pa.array(ids, pa.large_string())
 
 
 def _texts(words: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, Any]:
@@ -340,8 +343,8 @@ class SiteFiles:
                 faults += error.faults
         if faults or not self.files:
             raise SitesError(faults or [Fault("no_files", "sites")])
-        self._starts = np.cumsum([0, *(len(file.ids) for file in self.files)])
-        ids = pa.concat_arrays([file.ids for file in self.files])
+        self._starts = np.cumsum([0, *map(len, self.files)])
+        ids = pa.concat_arrays([file.ids() for file in self.files])
         order = compute.array_sort_indices(ids).to_numpy()  # of equal ids the first row first
         self._order = order.astype(np.uint32 if len(ids) < 1 << 32 else np.uint64)  # held as long as the run lasts
         in_order = ids.take(pa.array(self._order))
@@ -372,7 +375,7 @@ class SiteFiles:
             rows = np.sort(self._order[start : start + size]).astype(np.int64)
             parts = []
             for file, first in zip(self.files, self._starts, strict=False):
-                own = rows[(rows >= first) & (rows < first + len(file.ids))] - first
+                own = rows[(rows >= first) & (rows < first + len(file))] - first
                 if len(own) or len(self) == 0:
                     parts.append(file.cut(own))
             yield Cut(tuple(parts), self._twice[rows], self.files[0].crs)

@@ -210,7 +210,7 @@ def inspect(path: str | Path, zone: Zone, lang: str, **asked: Any) -> Inspection
     file = files.files[0]
     out = Inspection(file.path.name, _facts(file, lang), remarks=list(files.remarks), rows=len(files))
     out.twice = files.repeated
-    out.unnamed = sum(name == f"{file.path.stem}-{row}" for row, name in enumerate(file.ids.to_pylist(), 1))
+    out.unnamed = sum(name == f"{file.path.stem}-{row}" for row, name in enumerate(file.ids().to_pylist(), 1))
     _fields(out, file, zone.pack.site_columns)
     bounds = np.full((0, 4), 0.0)
     for sites in files.batches(BATCH):
@@ -355,8 +355,8 @@ def offset_warnings(files: SiteFiles, zone: Zone, layers: Mapping[str, LayerData
     }
     out: list[Fault] = []
     for file in files.files:
-        if file.place.move is None and len(file.ids):
-            some = np.unique(np.linspace(0, len(file.ids) - 1, SUSPECTS).astype(np.int64))
+        if file.place.move is None and len(file):
+            some = np.unique(np.linspace(0, len(file) - 1, SUSPECTS).astype(np.int64))
             frame = file.read(some)
             shapes, _ = in_analysis(np.asarray(frame.geometry.values, dtype=object), file.crs, zone.analysis)
             out += suspect(shapes[~shapely.is_empty(shapes)], references, zone.analysis, file.path.name)

@@ -202,7 +202,7 @@ class Summary:
                 {
                     "file": f.path.name, "sha256": f.sha256, "files": dict(f.hashes), "format": f.said.format,
                     "table": f.said.table, "encoding": f.said.encoding.name, "crs": f.crs.to_string(),
-                    "rows": len(f.ids),
+                    "rows": len(f),
                 }
                 for f in files.files
             ],

@@ -65,7 +65,8 @@ class Table:
     def __init__(self, path: Path, columns: Sequence[str], kind: Format, crs: str | None = None) -> None:
         self.path, self.columns, self.kind, self.crs = path, list(columns), kind, crs
         self.stops = [0]
-        self.footers: list[pq.FileMetaData] = []
+        self._footer: pq.FileMetaData | None = None
+        self._last = b""
 
     def add(self, frame: pd.DataFrame, shapes: Coded | None = None) -> None:
         """Append rows, with shapes where they have some."""
@@ -83,19 +84,28 @@ class Table:
         if shapes is not None:
             arrays.append(pa.array(shapes, pa.binary()))
         with self.path.open("ab") as stream:
-            self.footers.append(append_rows(stream, pa.Table.from_arrays(arrays, schema=schema)))
+            self._end_with(append_rows(stream, pa.Table.from_arrays(arrays, schema=schema)))
             self.stops.append(stream.tell())
 
     def mark(self) -> Mark:
         """Say where the file stands."""
-        footer = base64.b64encode(_footer(self.footers[-1])).decode() if self.footers else ""
-        return Mark(self.stops[-1], added_hash(self.path, self.stops[-2], self.stops[-1]), footer)
+        added = added_hash(self.path, self.stops[-2], self.stops[-1])
+        return Mark(self.stops[-1], added, base64.b64encode(self._last).decode())
+
+    def _end_with(self, footer: pq.FileMetaData) -> None:
+        """Take in what the footer must say of a batch; one for all, since each brings its schema."""
+        self._last = _footer(footer)
+        if self._footer is None:
+            self._footer = footer
+        else:
+            self._footer.append_row_groups(footer)
 
     def restore(self, marks: Sequence[Mark]) -> None:
         """Go on with a file that stands where the last of its marks says."""
         self.stops = [0, *(mark.stop for mark in marks)]
-        read = (pa.BufferReader(base64.b64decode(mark.footer)) for mark in marks if mark.footer)
-        self.footers = [pq.read_metadata(footer) for footer in read]
+        for mark in marks:
+            if mark.footer:
+                self._end_with(pq.read_metadata(pa.BufferReader(base64.b64decode(mark.footer))))
 
     def _schema(self, *, with_shapes: bool) -> pa.Schema:
         words = pa.dictionary(pa.int32(), pa.string())
@@ -142,13 +152,10 @@ class Table:
 
     def close(self) -> None:
         """Finish the file: a footer of all its row groups; an empty one still has its header."""
-        if self.footers:
-            whole = self.footers[0]
-            for footer in self.footers[1:]:
-                whole.append_row_groups(footer)
-            self.footers = []
+        if self._footer is not None:
             with self.path.open("ab") as stream:
-                stream.write(_footer(whole)[len(MAGIC) :])
+                stream.write(_footer(self._footer)[len(MAGIC) :])
+            self._footer = None
 
 
 class _Tail:
