@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,6 +41,9 @@ Progress = Callable[[str, int, int], None]
 """Told the phase, how much is done and of how much."""
 
 MAP_LIMIT = 20_000
+
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+"""glibc's, which alone keeps a heap for each thread."""
 
 
 @dataclass(frozen=True)
@@ -363,8 +368,7 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
             done += len(placed)
             yield from finished()
             behind.append(writer.submit(finish, measured, placed))
-            gc.collect()
-            pa.default_memory_pool().release_unused()  # else what is kept for later grows from batch to batch
+            _let_go()
             if first:  # what the first batch loaded stays too
                 gc.freeze()
                 first = False
@@ -372,6 +376,14 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
     if not summary.in_batches:
         suspected = offset_warnings(files, zone, zone.layers_read(), options.lang)
     summary.remarks += suspected
+
+
+def _let_go() -> None:
+    """Give back what is free: the threads' heaps would keep it, each its own, and grow from batch to batch."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    if _trim is not None:
+        _trim(0)
 
 
 @contextmanager
