@@ -108,7 +108,7 @@ def _beyond(sx, sy, tx, ty, first, last, x, y, ux, uy, vx, vy, limit):
     ex, ey = vx - ux, vy - uy
     t = _share(x, y, ux, uy, ex, ey, _inverse(ex, ey))
     nx, ny = ux + t * ex - x, uy + t * ey - y
-    length = np.hypot(nx, ny)
+    length = np.sqrt(nx * nx + ny * ny)
     if length == 0.0:
         return False
     nx, ny = nx / length, ny / length

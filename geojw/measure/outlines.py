@@ -17,18 +17,20 @@ from numpy.typing import NDArray
 from shapely import GeometryType
 
 from geojw.measure.exact import compiled, uncounted
-from geojw.measure.geodesy import Floats, Geometries
+from geojw.measure.geodesy import Floats, Geometries, Moved, unmoved
 from geojw.measure.grid import Grid, candidates_in, crossing, step_over
 from geojw.measure.index import AGREES_M2, AGREES_SHARE, Bools, Part, even_cuts, in_threads
 from geojw.measure.pieces import Ints
-from geojw.measure.repair import are_valid
 from geojw.measure.shares import box_of, boxes_of, features_at, mark_meeting, site_holds, work_for
+from geojw.measure.simple import are_plain
 
 FEW = 64
 """So many points of a ring are compared one with another; of more, equal ones are found by a table."""
 
 
-def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int = 1) -> Geometries:
+def traced(
+    part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int = 1, moved: Moved = unmoved
+) -> Geometries:
     """
     Build the shapes that sites share with features, pair by pair.
 
@@ -44,13 +46,15 @@ def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int 
         The layer.
     workers
         Threads.
+    moved
+        Brings coordinates to where the shapes are to be.
 
     Returns
     -------
     ndarray
         A polygon or multipolygon a pair; None where it could not be traced: those are for GEOS.
     """
-    found: dict[int, tuple[Floats, Ints, Ints, NDArray[np.bool_]]] = {}
+    found: dict[int, tuple[Floats, Ints, Ints, Bools]] = {}
     edges = part.edges
     after, behind = (np.empty(len(some.px), dtype=np.int64) for some in (edges, grid.edges))
     after[edges.before], behind[grid.edges.before] = np.arange(len(after)), np.arange(len(behind))
@@ -60,35 +64,50 @@ def traced(part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int 
 
     in_threads(work, even_cuts(len(feature), 2 * workers), workers)
     shapes = np.full(len(feature), None, dtype=object)
-    for start in sorted(found):
-        _assemble(shapes, start, *found[start])
-    done = np.abs(shapely.area(shapes) - area_m2) <= AGREES_M2 + AGREES_SHARE * area_m2
-    done[done] = are_valid(shapes[done])
-    shapes[~done] = None
+    for start, (xy, ring_ends, rings, outer) in found.items():
+        mine = slice(start, start + len(rings) - 1)
+        shapes[mine] = _drawn(xy, ring_ends, rings, outer, area_m2[mine], moved)
     return shapes
 
 
-def _assemble(shapes: Geometries, start: int, xy: Floats, ring_ends: Ints, rings: Ints, outer: Bools) -> None:
-    """Make polygons and multipolygons of rings; a pair with a hole that lies in no outer ring is left open."""
-    pairs = len(rings) - 1
-    owner = np.repeat(np.arange(pairs), np.diff(rings))
+def _drawn(xy: Floats, ring_ends: Ints, rings: Ints, outer: Bools, area_m2: Floats, moved: Moved) -> Geometries:
+    """Draw what was traced where its area is as measured and its rings are valid; None elsewhere."""
+    if not len(outer):
+        return np.full(len(area_m2), None, dtype=object)
+    owner = np.repeat(np.arange(len(rings) - 1), np.diff(rings))
     shell = _shells_of(xy, ring_ends, owner, outer)
-    good = np.bincount(owner[shell < 0], minlength=pairs) == 0
+    size = np.bincount(owner, _ring_areas(xy, ring_ends), minlength=len(rings) - 1)
+    good = np.abs(size - area_m2) <= AGREES_M2 + AGREES_SHARE * area_m2
+    good[owner[shell < 0]] = False
+    sure = are_plain(xy, ring_ends, rings, shell)
+    shapes = _assembled(moved(xy), ring_ends, owner, shell, good & sure)
+    rest = _assembled(xy, ring_ends, owner, shell, good & ~sure)
+    open_ = np.flatnonzero(good & ~sure)
+    open_ = open_[shapely.is_valid(rest[open_])]
+    shapes[open_] = shapely.transform(rest[open_], moved)
+    return shapes
+
+
+def _assembled(xy: Floats, ring_ends: Ints, owner: Ints, shell: Ints, wanted: Bools) -> Geometries:
+    """Make polygons and multipolygons of the rings of the pairs that are wanted; None for the others."""
+    shapes = np.full(len(wanted), None, dtype=object)
+    outer = shell == np.arange(len(shell))
     order = np.lexsort((~outer, shell, owner))
-    order = order[good[owner[order]]]
+    order = order[wanted[owner[order]]]
     if not len(order):
-        return
+        return shapes
     length = np.diff(ring_ends)[order]
     ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(length)])
     points = np.repeat(ring_ends[order] - ends[:-1], length) + np.arange(ends[-1])
     begins = np.flatnonzero(outer[order])  # each outer ring begins a polygon
     polygons = shapely.from_ragged_array(GeometryType.POLYGON, xy[points], (ends, np.append(begins, len(order))))
     owned = owner[order][begins]
-    single = np.bincount(owned, minlength=pairs)[owned] == 1
-    shapes[start + owned[single]] = polygons[single]
+    single = np.bincount(owned, minlength=len(wanted))[owned] == 1
+    shapes[owned[single]] = polygons[single]
     if not single.all():
         several, group = np.unique(owned[~single], return_inverse=True)
-        shapes[start + several] = shapely.multipolygons(polygons[~single], indices=group)
+        shapes[several] = shapely.multipolygons(polygons[~single], indices=group)
+    return shapes
 
 
 def _shells_of(xy: Floats, ring_ends: Ints, owner: Ints, outer: Bools) -> Ints:
@@ -114,6 +133,26 @@ def _shells_of(xy: Floats, ring_ends: Ints, owner: Ints, outer: Bools) -> Ints:
         order = np.lexsort((-shapely.area(drawn[other]), hole))  # the smallest is the last to be written
         out[rows[hole[order]]] = rows[other[order]]
     return out
+
+
+@compiled
+def _ring_areas(xy, ring_ends):
+    """Give the area of each closed ring, less than 0 where it runs clockwise."""
+    out = np.empty(len(ring_ends) - 1)
+    for ring in range(len(out)):
+        start, end = ring_ends[ring], ring_ends[ring + 1]
+        out[ring] = 0.5 * _twice(xy, start, end - 1)
+    return out
+
+
+@uncounted
+def _twice(xy, start, end):
+    """Give twice the area of a ring of the points from start to end, which need not be closed."""
+    twice = 0.0
+    for i in range(start + 1, end - 1):
+        twice += (xy[i, 0] - xy[start, 0]) * (xy[i + 1, 1] - xy[start, 1])
+        twice -= (xy[i, 1] - xy[start, 1]) * (xy[i + 1, 0] - xy[start, 0])
+    return twice
 
 
 class _Room(NamedTuple):
@@ -237,10 +276,7 @@ def _close(xy, count, start):
         count -= 1
     if count - start < 3:
         return start, 0.0
-    twice = 0.0
-    for i in range(start + 1, count - 1):
-        twice += (xy[i, 0] - xy[start, 0]) * (xy[i + 1, 1] - xy[start, 1])
-        twice -= (xy[i, 1] - xy[start, 1]) * (xy[i + 1, 0] - xy[start, 0])
+    twice = _twice(xy, start, count)
     xy[count, 0], xy[count, 1] = xy[start, 0], xy[start, 1]
     return count + 1, twice
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shapely
 
-from geojw.measure.geodesy import Floats, Geometries
+from geojw.measure.geodesy import Floats, Geometries, Moved, unmoved
 from geojw.measure.index import (
     AGREES_M2,
     AGREES_SHARE,
@@ -195,7 +195,15 @@ def _shared(
     return inside, rest, *intersections(sites[rest], others[rest])
 
 
-def shared_shapes(shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex, workers: int = 1) -> Geometries:
+def lie_inside(shapes: Shapes, size: Floats) -> Bools:
+    """Whether each polygon site shares the whole of itself with a feature, of which it shares so many m²."""
+    agrees = np.abs(size - shapes.size) <= AGREES_M2 + AGREES_SHARE * shapes.size
+    return np.asarray((shapes.dimension == AREA) & agrees, dtype=bool)
+
+
+def shared_shapes(
+    shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex, workers: int = 1, moved: Moved = unmoved
+) -> Geometries:
     """
     Build the shapes that sites share with features, pair by pair.
 
@@ -211,15 +219,15 @@ def shared_shapes(shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex
         A polygon layer.
     workers
         Threads.
+    moved
+        Brings coordinates to where the shapes are to be.
 
     Returns
     -------
     ndarray
         A geometry a pair.
     """
-    out = np.full(len(shapes), None, dtype=object)
-    whole = (shapes.dimension == AREA) & (np.abs(size - shapes.size) <= AGREES_M2 + AGREES_SHARE * shapes.size)
-    out[whole] = shapes.geometries[whole]
+    out, whole = np.full(len(shapes), None, dtype=object), lie_inside(shapes, size)
     if shapes.many:
         from geojw.measure.outlines import traced  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
@@ -227,9 +235,12 @@ def shared_shapes(shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex
         for part in shapes.take(rows).parts():
             if part.dimension == AREA:
                 some = rows[part.rows]
-                out[some] = traced(part, feature[some], size[some], layer.grid, workers)
+                out[some] = traced(part, feature[some], size[some], layer.grid, workers, moved)
     rows = np.flatnonzero(shapely.is_missing(out))
-    out[rows] = _intersected_shapes(shapes.geometries[rows], feature[rows], layer, workers)
+    inside = whole[rows]
+    built = shapes.geometries[rows]
+    built[~inside] = _intersected_shapes(built[~inside], feature[rows[~inside]], layer, workers)
+    out[rows] = shapely.transform(built, moved)
     return out
 
 

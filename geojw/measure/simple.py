@@ -1,7 +1,7 @@
 """
-Which polygons are valid beyond doubt: one ring of few vertices, no two edges of which meet. Compiled.
+Which polygons are valid beyond doubt: rings of few vertices, no two edges of which meet. Compiled.
 
-What is not so plain (holes, several parts, edges that touch, points that repeat) is no fault here, but a question for
+What is not so plain (edges that touch, points that repeat, parts within parts) is no fault here, but a question for
 GEOS, whose answer takes fifty times as long.
 """
 
@@ -68,6 +68,27 @@ def are_simple(rings: Rings, most: float = np.inf, longest: float = np.inf) -> B
     return np.asarray(_rings_simple(rings.xy, rings.ends, most, longest), dtype=bool)
 
 
+def are_plain(xy: Floats, ends: Ints, sets: Ints, shell: Ints) -> Bools:
+    """
+    Find sets of rings that surely make valid polygons and multipolygons.
+
+    Parameters
+    ----------
+    xy, ends
+        Vertices of closed rings, and where each ring ends, after a 0.
+    sets
+        Where the rings of each set begin, and the end.
+    shell
+        For each ring the outer ring of its polygon: itself, or of a hole the one around it; -1 where there is none.
+
+    Returns
+    -------
+    ndarray
+        For each set; False says nothing.
+    """
+    return np.asarray(_sets_plain(xy, ends, sets, shell), dtype=bool)
+
+
 def polygons_of(rings: Rings) -> Geometries:
     """Make polygons of rings."""
     offsets = (rings.ends, np.arange(len(rings.rows) + 1))
@@ -108,16 +129,61 @@ def _ring_simple(xy, first, last, most, longest):
             return False
         if not _surely_turns(xy[a, 0], xy[a, 1], xy[b, 0], xy[b, 1], xy[c, 0], xy[c, 1]):
             return False
-    for e in range(edges - 2):
-        ax, ay, bx, by = xy[first + e, 0], xy[first + e, 1], xy[first + e + 1, 0], xy[first + e + 1, 1]
-        low_x, high_x, low_y, high_y = min(ax, bx), max(ax, bx), min(ay, by), max(ay, by)
-        for o in range(e + 2, edges if e else edges - 1):  # the last edge and the first are neighbours
-            px, py, qx, qy = xy[first + o, 0], xy[first + o, 1], xy[first + o + 1, 0], xy[first + o + 1, 1]
-            if (px > high_x and qx > high_x) or (px < low_x and qx < low_x):
-                continue
-            if (py > high_y and qy > high_y) or (py < low_y and qy < low_y):
-                continue
-            if not (_surely_aside(ax, ay, bx, by, px, py, qx, qy) or _surely_aside(px, py, qx, qy, ax, ay, bx, by)):
+    for e in range(edges - 2):  # noqa: SIM110 - numba; the last edge and the first are neighbours
+        if not _surely_apart(xy, first + e, first + e + 2, first + edges - (e == 0)):
+            return False
+    return True
+
+
+@uncounted
+def _surely_apart(xy, e, start, stop):
+    """Whether the edge that begins at e meets none of those that begin from start to stop."""
+    ax, ay, bx, by = xy[e, 0], xy[e, 1], xy[e + 1, 0], xy[e + 1, 1]
+    low_x, high_x, low_y, high_y = min(ax, bx), max(ax, bx), min(ay, by), max(ay, by)
+    for o in range(start, stop):
+        px, py, qx, qy = xy[o, 0], xy[o, 1], xy[o + 1, 0], xy[o + 1, 1]
+        if (px > high_x and qx > high_x) or (px < low_x and qx < low_x):
+            continue
+        if (py > high_y and qy > high_y) or (py < low_y and qy < low_y):
+            continue
+        if not (_surely_aside(ax, ay, bx, by, px, py, qx, qy) or _surely_aside(px, py, qx, qy, ax, ay, bx, by)):
+            return False
+    return True
+
+
+@uncounted
+def _side_of_ring(xy, first, last, x, y):
+    """Give 1 where a point surely lies in a closed ring, -1 where it surely does not, 0 where rounding could tell."""
+    inside = -1
+    for i in range(first, last - 1):
+        ax, ay, bx, by = xy[i, 0], xy[i, 1], xy[i + 1, 0], xy[i + 1, 1]
+        if (ay > y) == (by > y):
+            continue
+        left, right = (bx - ax) * (y - ay), (by - ay) * (x - ax)
+        if abs(left - right) <= SIDE_ERROR * (abs(left) + abs(right)):
+            return 0
+        if (left > right) == (by > ay):
+            inside = -inside
+    return inside
+
+
+@uncounted
+def _set_plain(xy, ends, shell, start, stop):
+    """Whether the rings from start to stop are simple, do not meet, and lie in each other as their shells say."""
+    if ends[stop] - ends[start] > MOST_VERTICES:
+        return False
+    for r in range(start, stop):
+        if shell[r] < 0 or not _ring_simple(xy, ends[r], ends[r + 1], np.inf, np.inf):
+            return False
+        for e in range(ends[r], ends[r + 1] - 1):
+            for o in range(r + 1, stop):
+                if not _surely_apart(xy, e, ends[o], ends[o + 1] - 1):
+                    return False
+    for r in range(start, stop):
+        x, y = xy[ends[r], 0], xy[ends[r], 1]
+        for o in range(start, stop):  # in its own shell, in no hole, in no other part
+            wanted = 1 if o == shell[r] else -1
+            if o != r and _side_of_ring(xy, ends[o], ends[o + 1], x, y) != wanted:
                 return False
     return True
 
@@ -127,4 +193,12 @@ def _rings_simple(xy, ends, most, longest):
     out = np.empty(len(ends) - 1, dtype=np.bool_)
     for ring in range(len(ends) - 1):
         out[ring] = _ring_simple(xy, ends[ring], ends[ring + 1], most, longest)
+    return out
+
+
+@compiled
+def _sets_plain(xy, ends, sets, shell):
+    out = np.empty(len(sets) - 1, dtype=np.bool_)
+    for k in range(len(sets) - 1):
+        out[k] = _set_plain(xy, ends, shell, sets[k], sets[k + 1])
     return out

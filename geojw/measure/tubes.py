@@ -73,7 +73,7 @@ def _length_within(px, py, qx, qy, west, south, east, north):
             begin, end = max(begin, high / along), min(end, low / along)
         elif low > 0.0 or high < 0.0:
             return 0.0
-    return max(end - begin, 0.0) * np.hypot(dx, dy)
+    return max(end - begin, 0.0) * np.sqrt(dx * dx + dy * dy)
 
 
 @uncounted

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from importlib.metadata import version
-from operator import is_
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -110,11 +109,12 @@ class Tables:
         site = np.where(rows["overlap_share"].notna(), place[screening.overlap_sites], -1)
         some = np.flatnonzero(site >= 0)
         rows, site = rows.iloc[some].reset_index(drop=True), site[some]
-        shapes = overlap_shapes(rows, screening.shapes.take(at[site]), layers)
-        whole = np.fromiter(map(is_, shapes, sites[site]), dtype=bool, count=len(shapes))
-        out: Coded = np.full(len(shapes), None, dtype=object)
+        taken = screening.shapes.take(at[site])
+        whole = overlay.lie_inside(taken, rows["overlap_m2"].to_numpy(dtype=float))
+        cut = np.flatnonzero(~whole)
+        out: Coded = np.full(len(rows), None, dtype=object)
         out[whole] = coded[site[whole]]  # a site that lies inside is brought to degrees but once
-        out[~whole] = shapely.to_wkb(self.analysis.to_geographic(shapes[~whole]))
+        out[cut] = shapely.to_wkb(overlap_shapes(rows.iloc[cut], taken.take(cut), layers, self.analysis))
         self._write_shapes("overlaps", rows, out)
 
     def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: Coded) -> None:
@@ -288,7 +288,9 @@ def _records(rows: pd.DataFrame, shapes: Geometries) -> list[dict[str, Any]]:
     ]
 
 
-def overlap_shapes(rows: pd.DataFrame, sites: Shapes, layers: Mapping[str, LayerData]) -> Geometries:
+def overlap_shapes(
+    rows: pd.DataFrame, sites: Shapes, layers: Mapping[str, LayerData], analysis: AnalysisCRS
+) -> Geometries:
     """
     Build the shapes that sites share with features, only now that they are to be shown.
 
@@ -300,19 +302,21 @@ def overlap_shapes(rows: pd.DataFrame, sites: Shapes, layers: Mapping[str, Layer
         In the analysis CRS, one a row.
     layers
         The layers that were measured.
+    analysis
+        The CRS of the sites.
 
     Returns
     -------
     ndarray
-        In the analysis CRS, a geometry a row.
+        In longitude and latitude (CGCS2000), a geometry a row.
     """
     out = np.full(len(rows), shapely.Polygon(), dtype=object)
+    rows = rows.reset_index(drop=True)
     for name, group in rows.groupby("layer", sort=True, observed=True):
-        index = layers[str(name)].index
+        index, at = layers[str(name)].index, group.index.to_numpy()
         features = index.features.index.get_indexer(group["feature_id"])
-        at = group.index.to_numpy()
         area_m2 = group["overlap_m2"].to_numpy(dtype=float)
-        out[at] = overlay.shared_shapes(sites.take(at), features, area_m2, index, default_workers())
+        out[at] = overlay.shared_shapes(sites.take(at), features, area_m2, index, default_workers(), analysis.lonlat)
     return out
 
 

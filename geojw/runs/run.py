@@ -28,6 +28,7 @@ from geojw.law import notices
 from geojw.law.catalogue import Audience
 from geojw.law.effects import EFFECTS
 from geojw.law.pack import Pack
+from geojw.measure.index import default_workers
 from geojw.runs import report, tables
 from geojw.runs.folder import PASSPORT
 from geojw.runs.inspection import offset_warnings
@@ -362,7 +363,7 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
             progress("screening", done, summary.read)
             # In a list, from which the writer takes it: of three batches under way only one has all its columns.
             measured = [screening.measured(
-                placed.frame, zone, on=options.day, lang=options.lang, workers=options.workers,
+                placed.frame, zone, on=options.day, lang=options.lang, workers=options.workers or _free(len(behind)),
                 batch=options.batch, many=summary.read >= screening.MANY, rejected=placed.rejected,
             )]  # fmt: skip
             done += len(placed)
@@ -376,6 +377,11 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
     if not summary.in_batches:
         suspected = offset_warnings(files, zone, zone.layers_read(), options.lang)
     summary.remarks += suspected
+
+
+def _free(behind: int) -> int:
+    """Count the processors that are free to measure: while batches are written, all but one."""
+    return max(default_workers() - behind, 1)
 
 
 def _let_go() -> None:
