@@ -24,6 +24,9 @@ EDGES_A_CELL = 4
 
 MOST_CELLS = 4_000_000
 
+_HALF, _LOW = 32, 0xFFFFFFFF
+"""Two edges in one number."""
+
 
 class Edges(NamedTuple):
     """
@@ -392,8 +395,8 @@ def first_met(grid, e, column, row, first_column, first_row):
 
 @compiled
 def runs_for(grid):
-    """Give the room that `candidates_in` needs."""
-    return np.empty((2, len(grid.listed)), dtype=np.int32)
+    """Give the room that `candidates_in` needs: a run is one number, its first edge before its last."""
+    return np.empty(len(grid.listed), dtype=np.int64)
 
 
 @uncounted
@@ -417,33 +420,21 @@ def candidates_in(grid, west, south, east, north, found, runs):
                 continue
             if max(px[e], qx[e]) < west or max(py[e], qy[e]) < south:
                 continue
-            if e != last + 1:
-                runs[0, number] = e
+            if e == last + 1:
+                runs[number - 1] += 1
+            else:
+                runs[number] = np.int64(e) << _HALF | e
                 number += 1
-            runs[1, number - 1] = e
             last = e
-    _order_runs(runs, number)
+    in_order(runs, number)
     count, after = 0, 0
     for k in range(number):
-        for e in range(max(runs[0, k], after), runs[1, k] + 1):  # an edge may be listed in several cells
+        end = (runs[k] & _LOW) + 1
+        for e in range(max(runs[k] >> _HALF, after), end):  # an edge may be listed in several cells
             found[count] = e
             count += 1
-        after = max(after, runs[1, k] + 1)
+        after = max(after, end)
     return count
-
-
-@uncounted
-def _order_runs(runs, number):
-    """Sort runs by where they begin."""
-    gap = _first_gap(number)
-    while gap > 0:
-        for i in range(gap, number):
-            begin, end, k = runs[0, i], runs[1, i], i - gap
-            while k >= 0 and runs[0, k] > begin:
-                runs[0, k + gap], runs[1, k + gap] = runs[0, k], runs[1, k]
-                k -= gap
-            runs[0, k + gap], runs[1, k + gap] = begin, end
-        gap //= 3
 
 
 @uncounted
