@@ -106,7 +106,7 @@ class _Work(NamedTuple):
     touched: Ints
     turn: NDArray[np.int16]
     found: NDArray[np.int32]
-    runs: NDArray[np.int32]
+    runs: NDArray[np.int64]
     own: NDArray[np.int32]
     boxes: Floats
     meets: NDArray[np.bool_]

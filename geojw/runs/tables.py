@@ -45,6 +45,8 @@ UNIQUE = {"site_id", "name", "feature_id", "feature_ids", "geometry"}
 
 MAGIC = b"PAR1"
 ZEROS = pa.py_buffer(bytes(1 << 22))
+BUFFER = 1 << 22
+"""Arrow has to wait for Python each time that it hands bytes over."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -200,7 +202,7 @@ def append_rows(stream: BinaryIO, table: pa.Table) -> pq.FileMetaData:
     start = stream.tell()
     footers: list[pq.FileMetaData] = []
     tail = _Tail(stream)
-    sink = pa.PythonFile(tail, "w")
+    sink = pa.BufferedOutputStream(pa.PythonFile(tail, "w"), BUFFER)
     words = [field.name for field in table.schema if not pa.types.is_floating(field.type) and field.name not in UNIQUE]
     packed = {field.name: "none" if pa.types.is_binary(field.type) else "snappy" for field in table.schema}
     writer = pq.ParquetWriter(
@@ -209,8 +211,10 @@ def append_rows(stream: BinaryIO, table: pa.Table) -> pq.FileMetaData:
     )  # fmt: skip
     for begin in range(len(MAGIC), start, len(ZEROS)):
         sink.write(ZEROS.slice(0, min(len(ZEROS), start - begin)))
+    sink.flush()
     tail.silent = False
     writer.write_table(table, row_group_size=max(len(table), 1))
+    sink.flush()
     tail.silent = True  # the footer is written once, when all rows are there
     writer.close()
     return footers[0]
