@@ -23,7 +23,7 @@ from geojw.measure.index import LayerIndex, Shapes
 from geojw.measure.nearness import nearest
 from geojw.measure.outlines import traced
 from geojw.measure.overlay import overlap_pairs, shared_shapes
-from geojw.measure.simple import are_simple, plain_rings
+from geojw.measure.simple import are_plain, are_simple, plain_rings
 from geojw.measure.unions import union_overlap
 
 HERE = AnalysisCRS(106.36, 29.52)
@@ -104,6 +104,81 @@ def test_most_plain_polygons_are_surely_valid() -> None:
     nowhere = shapely.Polygon([(0, 0), (np.inf, 0), (0, 1)])
     others = [bow, spike, holed, many, nowhere, shapely.Polygon(), shapely.Point(0, 0).buffer(9, quad_segs=40), None]
     assert not are_simple(plain_rings(np.array(others, dtype=object))).any()
+
+
+def rings_of(sets: list[list[tuple[int, Any]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Take sets of rings, each with the number of its shell in its set, as `are_plain` does."""
+    flat = [(begin + shell if shell >= 0 else -1, ring) for begin, rings in zip(starts_of(sets), sets, strict=False)
+            for shell, ring in rings]  # fmt: skip
+    xy = np.concatenate([np.asarray(ring, dtype=float) for _, ring in flat])
+    ends = np.cumsum([0, *(len(ring) for _, ring in flat)])
+    return xy, ends, starts_of(sets), np.array([shell for shell, _ in flat])
+
+
+def starts_of(sets: list[Any]) -> np.ndarray:
+    return np.cumsum([0, *map(len, sets)])
+
+
+def rings_in(shape: shapely.Geometry) -> list[tuple[int, Any]]:
+    """Give the rings of polygons one after another, each shell before its holes."""
+    out: list[tuple[int, Any]] = []
+    for part in shapely.get_parts(shape):
+        shell = len(out)
+        out += [(shell, shapely.get_coordinates(ring)) for ring in shapely.get_rings(part)]
+    return out
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sets_of_rings_that_are_surely_valid_are(seed: int) -> None:
+    """Shares of a raster's outlines, parts and holes, a tenth of them shaken: what is said to be valid is for GEOS."""
+    rng = np.random.default_rng(seed)
+    whole = shapely.intersection(shapely.union_all(cells(seed)), swarm(seed, 400, 20.0, 240.0))
+    shapes = [one for one in whole if not one.is_empty and set(shapely.get_type_id(shapely.get_parts(one))) == {3}]
+    sets = [rings_in(one) for one in (*shapes, *shapes)]
+    for _, ring in (ring for rings in sets[len(shapes) :] for ring in rings):  # shaken, and closed again
+        ring[:] = ring + rng.normal(0.0, 3.0, ring.shape) * (rng.random(len(ring)) < 0.1)[:, None]
+        ring[-1] = ring[0]
+    said = are_plain(*rings_of(sets))
+    drawn = [drawn_of(rings) for rings in sets]
+    assert shapely.is_valid(drawn)[said].all()
+    assert said[: len(shapes)].mean() > 0.5
+    assert (shapely.get_num_geometries(drawn)[said] > 1).any()
+    assert (shapely.get_num_interior_rings(shapely.get_geometry(drawn, 0))[said] > 0).any()
+    assert not shapely.is_valid(drawn).all()
+
+
+def drawn_of(rings: list[tuple[int, Any]]) -> shapely.Geometry:
+    shells = sorted({shell for shell, _ in rings})
+    return shapely.MultiPolygon(
+        [
+            (rings[one][1], [ring for k, (shell, ring) in enumerate(rings) if shell == one and k != one])
+            for one in shells
+        ]
+    )
+
+
+def box_ring(x: float, y: float, wide: float) -> Any:
+    return shapely.get_coordinates(shapely.box(x, y, x + wide, y + wide))
+
+
+def test_sets_of_rings_that_are_not_surely_valid() -> None:
+    """Holes outside, in holes, across and upon their shells, parts in parts: the question is left open."""
+    shell, hole, inner = box_ring(0, 0, 90), box_ring(10, 10, 50), box_ring(20, 20, 9)
+    own, apart = (0, shell), (1, box_ring(91, 0, 9))
+    good = [
+        [own], [own, (0, hole)], [own, (0, inner), (0, box_ring(40, 40, 9))], [own, apart],
+        [own, (0, hole), (2, box_ring(200, 0, 9)), (2, box_ring(202, 2, 1))],
+    ]  # fmt: skip
+    assert are_plain(*rings_of(good)).all()
+    beside, across, upon = box_ring(100, 0, 9), box_ring(80, 80, 20), box_ring(0, 0, 9)
+    bow = np.array([(0, 0), (9, 9), (9, 0), (0, 9), (0, 0)])
+    bad = [
+        [own, (0, beside)], [own, (0, hole), (0, inner)], [own, (0, across)], [own, (0, upon)], [own, (1, inner)],
+        [(0, inner), (1, shell)], [own, (-1, inner)], [own, (1, box_ring(90, 0, 9))], [own, (0, hole), (2, inner)],
+        [own, own], [(0, beside), (0, inner), (2, shell)], [(0, bow)],
+        [(0, shapely.get_coordinates(shapely.Point(0, 0).buffer(9, quad_segs=40)))],
+    ]  # fmt: skip
+    assert not are_plain(*rings_of(bad)).any()
 
 
 # ------------------------------------------------------------------------------ shapes

@@ -111,7 +111,7 @@ def _surely_turns(ax, ay, bx, by, cx, cy):
     left, right = (bx - ax) * (cy - ay), (by - ay) * (cx - ax)
     if abs(left - right) > SIDE_ERROR * (abs(left) + abs(right)):
         return True
-    return (bx - ax) * (cx - bx) > 0.0 and (by - ay) * (cy - by) > 0.0
+    return (bx - ax) * (cx - bx) > 0.0 or (by - ay) * (cy - by) > 0.0
 
 
 @uncounted
