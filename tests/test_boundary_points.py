@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import hypothesis
 import numpy as np
 import pytest
 import shapely
@@ -16,6 +17,8 @@ from pyproj import CRS
 
 from geojw.errors import CRSError, OutputError, SitesError
 from geojw.intake.boundary_points import COLUMNS, Plots, read_plots, sniff, write_plots
+from geojw.intake.site_files import read_sites
+from geojw.intake.sites import place
 from geojw.measure.geodesy import AnalysisCRS, ellipsoidal_area_m2, reproject
 
 ANALYSIS = AnalysisCRS(106.32, 29.50)
@@ -432,6 +435,18 @@ def test_an_absent_area_is_written_as_the_planar_one() -> None:
     assert "5,1.2340,9,,面,,,,@" in write_plots(frame, CRS("EPSG:4523"))
 
 
+def test_a_plot_without_points_says_nothing_of_the_others(tmp_path: Path) -> None:
+    """It is refused, the others are read; where no plot has any, that is the reason, not exchanged axes."""
+    path = tmp_path / "plots.txt"
+    path.write_text(text(square(), square(south=300), ["0,1.0,9,n,面,,,,@"]), "utf-8")
+    sites = place(read_sites(path), ANALYSIS)
+    assert (len(sites), [reason.key for reason in sites.rejected["reason"]]) == (2, ["txt.no_points"])
+    path.write_text(text(["0,1.0,9,n,面,,,,@"]), "utf-8")
+    with pytest.raises(SitesError) as caught:
+        read_sites(path)
+    assert [fault.key for fault in caught.value.faults] == ["txt.no_points"]
+
+
 # ---------------------------------------------------------------------------------------------- any text
 
 
@@ -439,6 +454,7 @@ ODD = ["@", ",", "J1,1", "5,1,1,n,线,,,,@", "[", "]", "", "=", "带号=", "J1,2
 PIECES = st.sampled_from([*text(square(), square(south=300)).splitlines(), *ODD])
 
 
+@hypothesis.example(["[属性描述]", "坐标系=2000国家大地坐标系", "5,1,1,n,线,,,,@"])  # no place at all, so no zone
 @given(st.lists(st.one_of(PIECES, st.text(max_size=20)), max_size=25))
 @settings(max_examples=150, deadline=None)
 def test_any_lines_give_plots_or_a_named_error(lines: list[str]) -> None:

@@ -342,17 +342,20 @@ def _header_grid(
     degrees = next((_WIDTHS[char] for char in fold(width) if char in _WIDTHS), None)
     number = _number(stated)
     labels = np.unique(sizes(xy))
+    labels = labels[labels >= 0]  # a plot without points says nothing of the others
     if width and degrees is None:
         faults.append(Fault("coords.header_value", where, {"key": "几度分带", "got": width}))
     if stated and not number.is_integer():
         faults.append(Fault("coords.header_value", where, {"key": "带号", "got": stated}))
-    if len(labels) > 1:
+    if not len(labels):
+        faults.append(Fault("txt.no_points", where))
+    elif len(labels) > 1:
         faults.append(mixed_fault(xy, where))
-    elif len(labels) and labels[0] % 2:
+    elif labels[0] % 2:
         faults.append(Fault("coords.header_swapped", where))
-    elif len(labels) and labels[0] == DEGREES:
+    elif labels[0] == DEGREES:
         faults.append(Fault("coords.header_unit", where, {"got": "°"}))
-    if not len(labels) or len(faults) > before:
+    if len(faults) > before:
         return None
     prefix = int(labels[0]) // 2 if labels[0] > PLAIN else 0
     if stated and prefix and prefix != number:
