@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date
 from functools import wraps
 from pathlib import Path
@@ -197,12 +195,12 @@ def _screen(
     from geojw.intake.quarantine import shared_reader  # noqa: PLC0415 - a cold start loads what it needs
 
     reader = shared_reader()  # it loads while we do
-    from geojw.runs.ahead import Ahead  # noqa: PLC0415
+    from geojw.runs.ahead import Ahead, uncollected  # noqa: PLC0415
 
     said = asked(options)
     ahead = Ahead(options.get("batch") if no_map else None)
     ahead.begin(reader, sites, **said)
-    with _loading():
+    with uncollected():  # what is loaded stays, and looking through it takes a tenth of the time
         from geojw.runs.run import Options, run  # noqa: PLC0415
         from geojw.zone import open_zone, today  # noqa: PLC0415
 
@@ -231,18 +229,6 @@ def _screen(
     if summary.failed and not as_demo:
         return LAYER_FAILED
     return ROWS_REJECTED if summary.read > summary.screened else DONE
-
-
-@contextmanager
-def _loading() -> Iterator[None]:
-    """Switch off the collector of garbage: what is loaded stays, and looking through it takes a tenth of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _files(sites: tuple[Path, ...], place: Any, **said: Any) -> Any:  # noqa: ANN401 - zone.Zone, intake.SiteFiles

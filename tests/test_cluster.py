@@ -23,8 +23,9 @@ from geojw.cli import main
 from geojw.errors import ClusterError
 from geojw.intake.site_files import SiteFiles
 from geojw.runs import cluster
+from geojw.runs.ahead import read_layers
 from geojw.runs.report import COLUMNS
-from geojw.runs.run import Options, Summary, read_layers
+from geojw.runs.run import Options, Summary
 from geojw.runs.run import run as run_here
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'geojw[dask]'")

@@ -54,7 +54,7 @@ def traced(
     ndarray
         A polygon or multipolygon a pair; None where it could not be traced: those are for GEOS.
     """
-    found: dict[int, tuple[Floats, Ints, Ints, Bools]] = {}
+    found: dict[int, tuple[Floats, Ints, Ints, Floats]] = {}
     edges = part.edges
     after, behind = (np.empty(len(some.px), dtype=np.int64) for some in (edges, grid.edges))
     after[edges.before], behind[grid.edges.before] = np.arange(len(after)), np.arange(len(behind))
@@ -64,19 +64,19 @@ def traced(
 
     in_threads(work, even_cuts(len(feature), 2 * workers), workers)
     shapes = np.full(len(feature), None, dtype=object)
-    for start, (xy, ring_ends, rings, outer) in found.items():
+    for start, (xy, ring_ends, rings, twice) in found.items():
         mine = slice(start, start + len(rings) - 1)
-        shapes[mine] = _drawn(xy, ring_ends, rings, outer, area_m2[mine], moved)
+        shapes[mine] = _drawn(xy, ring_ends, rings, twice, area_m2[mine], moved)
     return shapes
 
 
-def _drawn(xy: Floats, ring_ends: Ints, rings: Ints, outer: Bools, area_m2: Floats, moved: Moved) -> Geometries:
+def _drawn(xy: Floats, ring_ends: Ints, rings: Ints, twice: Floats, area_m2: Floats, moved: Moved) -> Geometries:
     """Draw what was traced where its area is as measured and its rings are valid; None elsewhere."""
-    if not len(outer):
+    if not len(twice):
         return np.full(len(area_m2), None, dtype=object)
     owner = np.repeat(np.arange(len(rings) - 1), np.diff(rings))
-    shell = _shells_of(xy, ring_ends, owner, outer)
-    size = np.bincount(owner, _ring_areas(xy, ring_ends), minlength=len(rings) - 1)
+    shell = _shells_of(xy, ring_ends, owner, twice > 0.0)
+    size = np.bincount(owner, 0.5 * twice, minlength=len(rings) - 1)
     good = np.abs(size - area_m2) <= AGREES_M2 + AGREES_SHARE * area_m2
     good[owner[shell < 0]] = False
     sure = are_plain(xy, ring_ends, rings, shell)
@@ -135,26 +135,6 @@ def _shells_of(xy: Floats, ring_ends: Ints, owner: Ints, outer: Bools) -> Ints:
     return out
 
 
-@compiled
-def _ring_areas(xy, ring_ends):
-    """Give the area of each closed ring, less than 0 where it runs clockwise."""
-    out = np.empty(len(ring_ends) - 1)
-    for ring in range(len(out)):
-        start, end = ring_ends[ring], ring_ends[ring + 1]
-        out[ring] = 0.5 * _twice(xy, start, end - 1)
-    return out
-
-
-@uncounted
-def _twice(xy, start, end):
-    """Give twice the area of a ring of the points from start to end, which need not be closed."""
-    twice = 0.0
-    for i in range(start + 1, end - 1):
-        twice += (xy[i, 0] - xy[start, 0]) * (xy[i + 1, 1] - xy[start, 1])
-        twice -= (xy[i, 1] - xy[start, 1]) * (xy[i + 1, 0] - xy[start, 0])
-    return twice
-
-
 class _Room(NamedTuple):
     """
     Room to trace pairs.
@@ -166,8 +146,8 @@ class _Room(NamedTuple):
         a ring has passed.
     xy
         The points of all rings so far, and of the one that is being traced.
-    ring_ends, outer
-        Where each ring ends, after a 0, and which are outer ones.
+    ring_ends, twice
+        Where each ring ends, after a 0, and twice its area, less than 0 of a hole.
     first, way, place, table, parted, ends
         Where a ring is parted (`_loops`).
     """
@@ -176,7 +156,7 @@ class _Room(NamedTuple):
     used: NDArray[np.uint8]
     xy: Floats
     ring_ends: Ints
-    outer: Bools
+    twice: Floats
     first: Ints
     way: Ints
     place: Ints
@@ -190,7 +170,7 @@ def _room_for(crossings, points):
     """Make room; what of it is not used takes no memory."""
     return _Room(
         np.empty((crossings, 7)), np.empty(crossings, dtype=np.uint8), np.empty((points, 2)),
-        np.zeros(points + 1, dtype=np.int64), np.empty(points, dtype=np.bool_), np.empty(points, dtype=np.int64),
+        np.zeros(points + 1, dtype=np.int64), np.empty(points), np.empty(points, dtype=np.int64),
         np.empty(points, dtype=np.int64), np.empty(points, dtype=np.int64), np.empty(4 * points, dtype=np.int64),
         np.empty((points, 2)), np.empty(points, dtype=np.int64),
     )  # fmt: skip
@@ -202,7 +182,7 @@ def _more_room(room, points, rings):
     more = _room_for(2 * len(room.spots), 2 * len(room.xy))
     more.xy[:points] = room.xy[:points]
     more.ring_ends[: rings + 1] = room.ring_ends[: rings + 1]
-    more.outer[:rings] = room.outer[:rings]
+    more.twice[:rings] = room.twice[:rings]
     return more
 
 
@@ -276,7 +256,10 @@ def _close(xy, count, start):
         count -= 1
     if count - start < 3:
         return start, 0.0
-    twice = _twice(xy, start, count)
+    twice = 0.0
+    for i in range(start + 1, count - 1):
+        twice += (xy[i, 0] - xy[start, 0]) * (xy[i + 1, 1] - xy[start, 1])
+        twice -= (xy[i, 1] - xy[start, 1]) * (xy[i + 1, 0] - xy[start, 0])
     xy[count, 0], xy[count, 1] = xy[start, 0], xy[start, 1]
     return count + 1, twice
 
@@ -357,7 +340,7 @@ def _ring(room, count, end, twice):
     """Note a ring of so much area, twice; none of no area."""
     if twice == 0.0:
         return count
-    room.outer[count] = twice > 0.0
+    room.twice[count] = twice
     room.ring_ends[count + 1] = end
     return count + 1
 
@@ -469,4 +452,4 @@ def _trace(sites, after, place, feature, grid, behind, start, stop):
         points, count = end, number
         rings[pair - start + 1] = count
         pair += 1
-    return room.xy[:points].copy(), room.ring_ends[: count + 1].copy(), rings, room.outer[:count].copy()
+    return room.xy[:points].copy(), room.ring_ends[: count + 1].copy(), rings, room.twice[:count].copy()

@@ -210,7 +210,7 @@ def shared_shapes(
     Parameters
     ----------
     shapes
-        The sites, one a pair.
+        The sites, one a pair; those that `lie_inside` are such shapes themselves.
     feature
         Position of a feature for each.
     size
@@ -227,20 +227,16 @@ def shared_shapes(
     ndarray
         A geometry a pair.
     """
-    out, whole = np.full(len(shapes), None, dtype=object), lie_inside(shapes, size)
+    out = np.full(len(shapes), None, dtype=object)
     if shapes.many:
         from geojw.measure.outlines import traced  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
-        rows = np.flatnonzero(~whole)
-        for part in shapes.take(rows).parts():
+        for part in shapes.parts():
             if part.dimension == AREA:
-                some = rows[part.rows]
+                some = part.rows
                 out[some] = traced(part, feature[some], size[some], layer.grid, workers, moved)
     rows = np.flatnonzero(shapely.is_missing(out))
-    inside = whole[rows]
-    built = shapes.geometries[rows]
-    built[~inside] = _intersected_shapes(built[~inside], feature[rows[~inside]], layer, workers)
-    out[rows] = shapely.transform(built, moved)
+    out[rows] = shapely.transform(_intersected_shapes(shapes.geometries[rows], feature[rows], layer, workers), moved)
     return out
 
 

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
+from geojw.errors import LayerError
 from geojw.intake.quarantine import Reader
 
 if TYPE_CHECKING:  # reading begins before anything that is slow to load
     from geojw.zone import Zone
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Switch off the collector of garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def read_layers(zone: Zone, names: Iterable[str]) -> None:
+    """Read layers before the first batch."""
+    for name in names:
+        with suppress(LayerError):  # its rules are `source_failed`, as screening will find
+            read_whole(zone, name)
+
+
+def read_whole(zone: Zone, name: str) -> None:
+    """Read a layer whole: read around one batch, what is said of it would depend on which batch was the first."""
+    if zone.pack.layers[name].kind == "raster":
+        zone.raster(name)
+    else:
+        zone.layer(name)
 
 
 class Ahead:
@@ -58,7 +88,5 @@ class Ahead:
             load()
             self._opened.wait()
             if self._zone is not None and self.whole is not None and count > self.whole:
-                from geojw.runs.run import read_layers  # noqa: PLC0415
-
                 zone, day = self._zone
                 read_layers(zone, zone.pack.layers_in_force(day))

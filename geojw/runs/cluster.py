@@ -17,8 +17,9 @@ from geojw.intake.site_files import Cut, SiteFiles
 from geojw.intake.sites import place
 from geojw.law.pack import load_pack
 from geojw.runs import report
+from geojw.runs.ahead import read_layers
 from geojw.runs.inspection import offset_warnings
-from geojw.runs.run import Options, Progress, Summary, check_out, key_of, read_layers
+from geojw.runs.run import Options, Progress, Summary, check_out, key_of
 from geojw.runs.tally import Tally, fault_of, told
 from geojw.zone import Zone
 

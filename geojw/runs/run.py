@@ -6,9 +6,9 @@ import ctypes
 import gc
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
@@ -30,6 +30,7 @@ from geojw.law.effects import EFFECTS
 from geojw.law.pack import Pack
 from geojw.measure.index import default_workers
 from geojw.runs import report, tables
+from geojw.runs.ahead import read_layers, read_whole, uncollected
 from geojw.runs.folder import PASSPORT
 from geojw.runs.inspection import offset_warnings
 from geojw.runs.journal import Key
@@ -244,25 +245,10 @@ def key_of(files: SiteFiles, summary: Summary) -> Key:
 
 def _layer_key(zone: Zone, name: str) -> list[str | None]:
     try:
-        _whole(zone, name)
+        read_whole(zone, name)
     except LayerError as error:
         return [zone.hashes.get(name), error.text("en")]
     return [zone.hashes.get(name), None]
-
-
-def read_layers(zone: Zone, names: Iterable[str]) -> None:
-    """Read layers before the first batch."""
-    for name in names:
-        with suppress(LayerError):  # its rules are `source_failed`, as screening will find
-            _whole(zone, name)
-
-
-def _whole(zone: Zone, name: str) -> None:
-    """Read a layer whole: read around one batch, what is said of it would depend on which batch was the first."""
-    if zone.pack.layers[name].kind == "raster":
-        zone.raster(name)
-    else:
-        zone.layer(name)
 
 
 def run(files: SiteFiles, zone: Zone, options: Options, progress: Progress) -> Summary:
@@ -395,14 +381,11 @@ def _let_go() -> None:
 @contextmanager
 def _settled() -> Iterator[None]:
     """Switch off the collector of garbage, which would look through all geometries again and again (`gc.collect`)."""
-    was_on = gc.isenabled()
     gc.freeze()  # what is loaded now stays
-    gc.disable()
     try:
-        yield
+        with uncollected():
+            yield
     finally:
-        if was_on:
-            gc.enable()
         gc.unfreeze()
 
 
