@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from string import Formatter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,7 +49,7 @@ class Kinds(NamedTuple):
         code, texts = pd.factorize(column, sort=True)
         return cls(np.asarray(code, dtype=np.int64), np.asarray(texts, dtype=object))
 
-    def take(self, rows: Ints) -> Kinds:
+    def take(self, rows: Ints | slice) -> Kinds:
         """Give some rows."""
         return Kinds(self.code[rows], self.texts)
 
@@ -60,6 +60,28 @@ class Kinds(NamedTuple):
     def column(self, *, coded: bool) -> Texts | pd.Categorical:
         """Give it as texts or, coded, as categories."""
         return pd.Categorical.from_codes(self.code, pd.Index(self.texts)) if coded else self.plain()
+
+
+TEXT = pd.StringDtype(na_value=np.nan)
+"""What pandas makes of texts."""
+
+
+def framed(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """
+    Make a small table; its columns of texts are parts of one array, which costs less than an array each.
+
+    Parameters
+    ----------
+    columns
+        Of one length.
+    """
+    words = [name for name, column in columns.items() if column.dtype == object]
+    n = len(columns[words[0]]) if words else 0
+    if not n:
+        return pd.DataFrame(columns)
+    all_ = pd.array(np.concatenate([columns[name] for name in words]), dtype=TEXT)
+    parts = {name: all_[at * n : (at + 1) * n] for at, name in enumerate(words)}
+    return pd.DataFrame({name: parts.get(name, column) for name, column in columns.items()})
 
 
 def crossed(build: Callable[..., str], *columns: Kinds) -> Kinds:

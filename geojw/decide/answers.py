@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 
 from geojw.decide.batch import Batch, Kept, LayerData
-from geojw.decide.slivers import SLIVER_SHARE, Slivers
+from geojw.decide.slivers import SLIVER_SHARE
 from geojw.law.access_list import FALSE, TRUE, UNKNOWN, Rule, Test, Three, match_features
 from geojw.law.catalogue import Layer
 from geojw.measure import accuracy, nearness, overlay, unions
@@ -50,8 +50,11 @@ class Answer:
         Whether the test is passed, three-valued.
     value
         The figure in the unit of `measure`; NaN where none was taken.
-    margin, unit
-        Signed way to where the answer flips, positive on the clear side, and its position in `UNITS`.
+    margin
+        Gives the signed way to where the answer flips, positive on the clear side: distances to several layers are
+        measured together when the first is wanted.
+    unit
+        Its position in `UNITS`.
     firm
         Whether the answer survives the accuracy of layer and site.
     sliver
@@ -68,7 +71,7 @@ class Answer:
 
     test: Three
     value: Floats
-    margin: Floats
+    margin: Callable[[], Floats]
     unit: Ints
     firm: Bools
     sliver: Bools
@@ -102,9 +105,9 @@ class OnLayer:
     def __init__(self, batch: Batch, row: Layer, data: LayerData) -> None:
         self.batch, self.row, self.data = batch, row, data
         self.shapes = batch.shapes
-        self.slivers = Slivers(batch.shapes, batch.pack.zone)
+        self.slivers = batch.slivers
         self._answers: dict[str, Answer] = {}
-        self._near: dict[Selection, nearness.Nearest] = {}
+        self._near: dict[Selection, nearness.Asked] = {}
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -115,8 +118,7 @@ class OnLayer:
 
     def kept(self, rule: Rule) -> Kept:
         """Filter the features by the rule's `where`."""
-        key = repr(sorted(rule.where.items()))
-        known = self.data.kept
+        key, known = rule.where_key, self.data.kept
         if key not in known:
             answer, missing = match_features(self.data.index.features, rule.where, self.row.codes)
             adrift = self.data.adrift
@@ -127,7 +129,7 @@ class OnLayer:
 
     def answer(self, rule: Rule) -> Answer:
         """Put a rule's test to every site; rules with the same `where` and test share the answer."""
-        key = repr((sorted(rule.where.items()), rule.test))
+        key = rule.test_key
         if key not in self._answers:
             self._answers[key] = self._answered(rule)
         return self._answers[key]
@@ -160,18 +162,24 @@ class OnLayer:
         measure = natural_measures(rule, self.row, shapes)
         sure = self.data.index.select(kept.certain & ~self.data.adrift)
         perhaps = self.data.index.select(kept.possible)
-        low = self._between(sure, test)
-        high = low if sure is perhaps else self._between(perhaps, test)
-        verdict = _both(test.holds(self.slivers.tested(low, test)), test.holds(self.slivers.tested(high, test)))
+        low = high = self._between(sure, test)
+        least = most = test.holds(self.slivers.tested(low, test))
+        sliver = self.slivers.is_sliver(low, test)
+        if sure is not perhaps:
+            high = self._between(perhaps, test)
+            most = test.holds(self.slivers.tested(high, test))
+            sliver = sliver | self.slivers.is_sliver(high, test)
+        verdict = _both(least, most)
         verdict[np.isnan(low) | np.isnan(high)] = UNKNOWN
         if (kept.possible & self.data.unplaced).any():
             verdict[verdict == (FALSE if test.is_presence else TRUE)] = UNKNOWN
-        differs = np.array([[asked != natural for asked in measure.texts] for natural in NATURAL])
-        wrong = differs[shapes.dimension, measure.code] & (not test.is_share)
+        wrong = np.zeros(len(shapes), dtype=bool)
+        if measure.texts is not NATURAL and not test.is_share:
+            wrong = np.array([word != test.measure for word in NATURAL])[shapes.dimension]
         why = self._why_open(kept, verdict == UNKNOWN, wrong)
         verdict[wrong] = UNKNOWN
         found = verdict == (TRUE if test.is_presence else FALSE)
-        sliver = (self.slivers.is_sliver(low, test) | self.slivers.is_sliver(high, test)) & ~wrong
+        sliver &= ~wrong
         margin, unit = self._overlap_margin(test, verdict, found, low, high, sure, perhaps, measure)
         value = np.minimum(low / shapes.size, 1.0) if test.is_share else low
         firm = self._firm_overlap(test, verdict, found, (low, sure), (high, perhaps))
@@ -186,12 +194,14 @@ class OnLayer:
         nothing, no, blank = np.full(n, np.nan), np.zeros(n, dtype=bool), np.full(n, "", dtype=object)
         measure, why = natural_measures(rule, self.row, self.shapes), Kinds.same("layer_kind", n)
         unit = np.full(n, NO_UNIT)
-        return Answer(np.full(n, UNKNOWN, dtype=np.int8), nothing, nothing, unit, no, no, measure, blank, why)
+        return Answer(np.full(n, UNKNOWN, dtype=np.int8), nothing, lambda: nothing, unit, no, no, measure, blank, why)
 
     def _between(self, selection: Selection, test: Test) -> Floats:
         """Overlap with the union of a selection; measured without shortcuts where it lies at a limit."""
         shapes = self.shapes
         out = unions.union_overlap(shapes, self.pairs, selection)
+        if not out.any():
+            return out
         limit = test.value * (shapes.size if test.is_share else np.ones(len(shapes)))
         band = np.maximum(NEAR_LIMIT_M2, NEAR_LIMIT_SHARE * shapes.size)
         near = np.zeros(len(shapes), dtype=bool)
@@ -250,24 +260,36 @@ class OnLayer:
         sure: Selection,
         perhaps: Selection,
         measure: Kinds,
-    ) -> tuple[Floats, Ints]:
-        """Signed way to where the answer flips; `low` decides a find, `high` its absence."""
+    ) -> tuple[Callable[[], Floats], Ints]:
+        """Signed way to where the answer flips, when asked for; `low` decides a find, `high` its absence."""
         shapes, sign = self.shapes, 1.0 if test.is_presence else -1.0
         value = np.where(found, low, high) / (shapes.size if test.is_share else 1.0)
         margin = sign * (test.value - value)
         unit = np.array([UNIT[word] for word in measure.texts])[measure.code]
-        if test.value == 0.0:
-            far = np.flatnonzero((verdict != UNKNOWN) & ~found)
-            away = self._nearest(perhaps, far).distance_m
-            margin[far], unit[far] = sign * np.where(np.isfinite(away), away, np.nan), METRES
-            points = np.flatnonzero(found & (shapes.dimension == POINT))
-            margin[points], unit[points] = -sign * _depths_m(shapes.geometries[points], sure), METRES
         margin[verdict == UNKNOWN] = np.nan
-        return margin, unit
+        if test.value != 0.0:
+            return lambda: margin, unit
+        points = np.flatnonzero(found & (shapes.dimension == POINT))
+        margin[points], unit[points] = -sign * _depths_m(shapes.geometries[points], sure), METRES
+        far = np.flatnonzero((verdict != UNKNOWN) & ~found)
+        if not far.size:
+            return lambda: margin, unit
+        unit[far] = METRES
+        asked = self._asked(perhaps, far)
+
+        def whole() -> Floats:
+            away = self._nearest(asked).distance_m
+            out = margin.copy()
+            out[far] = sign * np.where(np.isfinite(away), away, np.nan)
+            return out
+
+        return whole, unit
 
     def _features_of(self, selection: Selection) -> Texts:
         """Give the ids of the kept features that each site overlaps, joined by `;`."""
         out = np.full(len(self.shapes), "", dtype=object)
+        if not len(self.pairs.site):
+            return out
         rows = selection.kept[self.pairs.feature] & (self.pairs.overlap > 0.0)
         site, feature = self.pairs.site[rows], self.pairs.feature[rows]
         return joined_sorted(site, self.data.ids[feature], out)
@@ -293,24 +315,35 @@ class OnLayer:
 
     # -- distance ---------------------------------------------------------------------------------
 
-    def _nearest(self, selection: Selection, rows: Ints) -> nearness.Nearest:
-        """Find the nearest features; raise where they may lie beyond what was read."""
-        found = nearness.nearest(self.shapes.take(rows), selection, self.batch.analysis, self.batch.workers)
+    def _asked(self, selection: Selection, rows: Ints) -> nearness.Asked:
+        """Ask for the nearest features of some sites."""
+        return self.batch.distances.ask(self.shapes.take(rows), selection)
+
+    def _nearest(self, asked: nearness.Asked) -> nearness.Nearest:
+        """Give the nearest features; raise where they may lie beyond what was read."""
+        found = asked.nearest
         if self.data.reach_m is not None and np.any(found.distance_m > self.data.reach_m * 0.999):
             raise BeyondError
         return found
 
-    def _nearest_of_all(self, selection: Selection) -> nearness.Nearest:
-        """Find the nearest features of every site, once."""
+    def _nearest_of_all(self, kept: Bools) -> nearness.Nearest:
+        """Give the nearest of some features to every site."""
+        return self._nearest(self._asked_of_all(kept))
+
+    def _asked_of_all(self, kept: Bools) -> nearness.Asked:
+        """Ask for the nearest of some features to every site, once."""
+        selection = self.data.index.select(kept)
         if selection not in self._near:
-            self._near[selection] = self._nearest(selection, np.arange(len(self.shapes)))
+            self._near[selection] = self._asked(selection, np.arange(len(self.shapes)))
         return self._near[selection]
 
     def _distance(self, rule: Rule, kept: Kept) -> Answer:
         test, n = rule.test, len(self.shapes)
         sure_ones, maybe_ones = kept.certain & ~self.data.adrift, kept.possible
-        near = self._nearest_of_all(self.data.index.select(maybe_ones))
-        sure = self._nearest_of_all(self.data.index.select(sure_ones))
+        for ones in (sure_ones, maybe_ones):
+            for some in (ones, *(ones & same for same in self._alike(kept))):
+                self._asked_of_all(some)  # all are measured together when the first is read
+        near, sure = self._nearest_of_all(maybe_ones), self._nearest_of_all(sure_ones)
         low, feature = sure.distance_m.copy(), sure.feature.copy()
         for one in np.flatnonzero(kept.certain & self.data.adrift):
             far = self._farthest(int(one), np.full(n, test.value))
@@ -323,8 +356,9 @@ class OnLayer:
         value = np.where(found, low, near.distance_m)
         value, no = np.where(np.isfinite(value), value, np.nan), np.zeros(n, dtype=bool)
         features = np.append(self.data.ids, "")[np.where(found, feature, near.feature)]
+        margin = (value - test.value) * (1.0 if test.is_presence else -1.0)
         return Answer(
-            verdict, value, (value - test.value) * (1.0 if test.is_presence else -1.0), np.full(n, METRES),
+            verdict, value, lambda: margin, np.full(n, METRES),
             self._firm_distance(test, kept, found), no, Kinds.same("distance_m", n),
             features, self._why_open(kept, verdict == UNKNOWN, no), np.where(found[:, None], sure.away, near.away),
         )  # fmt: skip
@@ -332,17 +366,20 @@ class OnLayer:
     def _farthest(self, feature: int, within_m: Floats) -> Floats:
         return nearness.farthest_m(self.shapes, self.data.index.geometries[feature], within_m, self.batch.analysis)
 
+    def _alike(self, kept: Kept) -> list[Bools]:
+        """Give the features of each accuracy among those that may count."""
+        accuracy = self.data.accuracy_m
+        return [accuracy == u for u in np.unique(accuracy[kept.possible & ~np.isnan(accuracy)])]
+
     def _firm_distance(self, test: Test, kept: Kept, found: Bools) -> Bools:
         """Whether the find or its absence survives the accuracy of every feature and of the site."""
         n = len(self.shapes)
         most, least = np.full(n, np.inf), np.full(n, np.inf)
         accuracy, site, adrift = self.data.accuracy_m, self.batch.accuracy_m, self.data.adrift
-        for u in np.unique(accuracy[kept.possible & ~np.isnan(accuracy)]):
-            same = accuracy == u
-            least = np.minimum(least, self._nearest_of_all(self.data.index.select(kept.possible & same)).distance_m - u)
-            surely = kept.certain & ~adrift & same
-            if surely.any():
-                most = np.minimum(most, self._nearest_of_all(self.data.index.select(surely)).distance_m + u)
+        for same in self._alike(kept):
+            u = accuracy[same][0]
+            least = np.minimum(least, self._nearest_of_all(kept.possible & same).distance_m - u)
+            most = np.minimum(most, self._nearest_of_all(kept.certain & ~adrift & same).distance_m + u)
             for feature in np.flatnonzero(kept.certain & adrift & same):
                 most = np.minimum(most, self._farthest(int(feature), test.value - u - np.nan_to_num(site)) + u)
         near: Callable[[Floats], Any] = test.holds if test.is_presence else lambda d: ~test.holds(d)

@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
 
+from geojw.decide.slivers import Slivers
 from geojw.law.access_list import FEW, Cells, Three, cells_of, match_sites, texts
 from geojw.law.pack import Pack
 from geojw.measure.coverage import Coverage
 from geojw.measure.geodesy import AnalysisCRS, Floats
 from geojw.measure.index import Bools, LayerIndex, Shapes
+from geojw.measure.nearness import Together
 from geojw.wording import Kinds, Texts
 
 CODED_ROWS = 1_000
@@ -75,12 +78,15 @@ class LayerData:
 
 
 class Columns(Mapping[str, Cells]):
-    """The columns of a frame as they are matched, each made when it is first asked for."""
+    """The columns of a frame but its geometry as they are matched, each made when it is first asked for."""
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self._frame, self._made, self._names = frame, dict[str, Cells](), frozenset(frame.columns)
+    def __init__(self, frame: gpd.GeoDataFrame) -> None:
+        self._frame, self._made = frame, dict[str, Cells]()
+        self._names = dict.fromkeys(name for name in frame.columns if name != frame.active_geometry_name)
         if len(frame) < FEW:  # a row is sooner taken apart as a whole than asked for cell by cell
-            self._made = dict(zip(frame.columns, frame.to_numpy(dtype=object).T, strict=True))
+            rows = [frame.iloc[row].to_list() for row in range(len(frame))]
+            cells = [np.array(column, dtype=object) for column in zip(*rows, strict=True)]
+            self._made = dict(zip(frame.columns, cells, strict=False))
 
     def __getitem__(self, name: str) -> Cells:
         if name not in self._made:
@@ -88,10 +94,10 @@ class Columns(Mapping[str, Cells]):
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._frame.columns)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._frame.columns)
+        return len(self._names)
 
     def __contains__(self, name: object) -> bool:
         return name in self._names
@@ -109,7 +115,7 @@ class Batch:
     shapes
         Their geometries in the analysis CRS.
     attributes
-        Their columns.
+        Their table.
     accuracy_m
         Of their own position; NaN is unknown.
     pack, analysis
@@ -126,7 +132,7 @@ class Batch:
 
     ids: Texts
     shapes: Shapes
-    attributes: pd.DataFrame
+    attributes: gpd.GeoDataFrame
     accuracy_m: Floats
     pack: Pack
     analysis: AnalysisCRS
@@ -134,6 +140,11 @@ class Batch:
     workers: int
     uncovered: dict[int, Floats] = field(default_factory=dict)
     asked: dict[str, tuple[Three, Kinds]] = field(default_factory=dict)
+
+    @cached_property
+    def distances(self) -> Together:
+        """Where distances to the nearest features are asked for."""
+        return Together(self.analysis, self.workers)
 
     @cached_property
     def words(self) -> pd.api.extensions.ExtensionArray:
@@ -145,15 +156,27 @@ class Batch:
         """The attributes, column by column, as they are matched."""
         return Columns(self.attributes)
 
+    @cached_property
+    def slivers(self) -> Slivers:
+        """What counts as nothing."""
+        return Slivers(self.shapes, self.pack.zone)
+
     def __len__(self) -> int:
         return len(self.ids)
 
     def matched(self, wanted: Mapping[str, tuple[str | bool, ...]]) -> tuple[Three, Kinds]:
         """Ask the sites for every key of an `applies` or `unless`, as `match_sites`; many rules ask the same."""
-        key = repr(sorted(wanted.items()))
-        if key not in self.asked:
-            self.asked[key] = match_sites(self.cells, len(self), wanted, self.pack.zone.attributes)
-        return self.asked[key]
+        known = self._known.get(id(wanted))  # its number is no other's while it is kept here
+        if known is None:
+            key = repr(sorted(wanted.items()))
+            if key not in self.asked:
+                self.asked[key] = match_sites(self.cells, len(self), wanted, self.pack.zone.attributes)
+            known = self._known[id(wanted)] = (wanted, self.asked[key])
+        return known[1]
+
+    @cached_property
+    def _known(self) -> dict[int, tuple[Mapping[str, tuple[str | bool, ...]], tuple[Three, Kinds]]]:
+        return {}
 
 
 @dataclass(frozen=True, eq=False)

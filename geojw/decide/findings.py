@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from geojw.law.access_list import FALSE, TRUE, UNKNOWN, Rule, Three, missing_of,
 from geojw.law.catalogue import Layer
 from geojw.law.effects import EFFECTS
 from geojw.measure.geodesy import Floats
-from geojw.measure.index import Bools
+from geojw.measure.index import AREA, LINE, Bools
 from geojw.measure.pieces import Ints
 from geojw.measure.rasters import RasterData
 from geojw.texts import say, template
@@ -46,6 +48,7 @@ CLEAR, HIT, LIFTED, NO_COVERAGE, NOT_EVALUABLE, SOURCE_FAILED = range(6)
 """Positions in `OUTCOMES`."""
 
 CERTAINTIES: Texts = np.array(["", "firm", "marginal"], dtype=object)
+_BLANK: Texts = np.array([""], dtype=object)
 _EFFECTS: Texts = np.array(EFFECTS, dtype=object)
 
 WINDS = ("n", "ne", "e", "se", "s", "sw", "w", "nw", "any")
@@ -63,9 +66,47 @@ Columns = Mapping[str, Any]
 """The `Cells` of a table to be: one frame is made of a whole batch, for small frames cost more than their figures."""
 
 
+@dataclass(frozen=True, eq=False)
+class Put:
+    """
+    A rule as it was put to the sites of a batch.
+
+    Parameters
+    ----------
+    rule, layer, row
+        The rule, its layer and that layer's row of the catalogue.
+    some
+        Which sites of the batch it governs, perhaps: positions, or all.
+    rows
+        Their positions.
+    applies, asked
+        Whether it governs each of these, and what would have to be known to say so.
+    answer
+        What its test says of every site of the batch; None where the layer failed.
+    on_layer
+        The sites on the layer; None likewise.
+    margin
+        Of the answer: signed way to where it flips.
+    data
+        What every table must say of the data behind it.
+    """
+
+    rule: Rule
+    layer: str
+    row: Layer
+    some: Ints | slice
+    rows: Ints
+    applies: Three
+    asked: Kinds
+    answer: Answer | None
+    on_layer: OnLayer | OnRaster | None
+    margin: Floats
+    data: str
+
+
 class LayerFindings:
     """
-    What the rules on one layer say of the sites of a batch.
+    The rules on one layer, and the sites of a batch to which they are put.
 
     Parameters
     ----------
@@ -85,9 +126,14 @@ class LayerFindings:
         if data is not None:
             self.on_layer = OnRaster(batch, row, data) if isinstance(data, RasterData) else OnLayer(batch, row, data)
 
-    def finding(self, rule: Rule, *, failed: bool) -> Columns:
+    def ask(self, rule: Rule) -> None:
+        """Put a rule to the sites, but leave open how far away is what is not there."""
+        if self.on_layer is not None and (self.batch.matched(rule.applies)[0] != FALSE).any():
+            self.on_layer.answer(rule)
+
+    def put(self, rule: Rule, *, failed: bool) -> Put | None:
         """
-        Evaluate one rule.
+        Put a rule to the sites.
 
         Parameters
         ----------
@@ -98,186 +144,23 @@ class LayerFindings:
 
         Returns
         -------
-        Columns
-            `FINDINGS` but the first, a row for each site that the rule governs, and ``row``, the site's position in
-            the batch.
+        Put or None
+            None where it governs no site: nothing is measured then.
         """
         applies, asked = self.batch.matched(rule.applies)
         rows = np.flatnonzero(applies != FALSE)
-        if not rows.size:  # nobody is governed, so nothing is measured
-            return NOBODY
-        answer = None if failed or self.on_layer is None else self.on_layer.answer(rule)
-        lifted, unshown = self._exception(rule)
-        outcome = self._outcome(rule, answer, applies, lifted)
-        effect, unproved = self._effect(rule)
-        n, lang = len(applies), self.batch.lang
-        frame: dict[str, object] = {
-            "rule_id": rule.id, "layer": self.name, "outcome": Kinds(outcome, OUTCOMES),
-            "effect": Kinds(effect, _EFFECTS), "op": rule.test.op, "limit": rule.test.value,
-            "basis": rule.basis.text(lang), "says": rule.says.in_(lang),
-            "remedy": self._remedies(rule, answer, outcome, asked, unshown, unproved),
-            "reason": self._reasons(answer, outcome, asked), "claimed": self._claims(rule, outcome),
-            "data": self.data_words(rule),
-        }  # fmt: skip
-        if answer is None:
-            nothing = np.full(n, np.nan)
-            measure = natural_measures(rule, self.row, self.batch.shapes)
-            frame |= {"measure": measure, "value": nothing, "margin": nothing, "certainty": ""}
-            frame |= {"feature_ids": np.full(n, "", dtype=object), "margin_unit": "", "sliver": np.zeros(n, dtype=bool)}
-        else:
-            tested = (outcome == HIT) | (outcome == CLEAR)
-            margin = np.where(tested | (outcome == LIFTED), answer.margin, np.nan)
-            margin_unit = np.where(np.isnan(margin), NO_UNIT, answer.unit)
-            frame |= {"measure": answer.measure, "value": _rounded(answer.value, answer.measure)}
-            frame |= {"margin": _rounded(margin, Kinds(answer.unit, UNITS)), "margin_unit": Kinds(margin_unit, UNITS)}
-            frame |= {"feature_ids": answer.features, "sliver": answer.sliver}
-            frame |= {"certainty": Kinds(np.where(tested, np.where(answer.firm, 1, 2), 0), CERTAINTIES)}
-        some = rows if len(rows) < n else None
-        return {"row": rows} | {name: _column(frame[name], some, len(rows)) for name in FINDINGS[1:]}
-
-    # -- outcome and effect -----------------------------------------------------------------------
-
-    def _exception(self, rule: Rule) -> tuple[Three, Kinds]:
-        """Whether the exception is shown, and by what it would be."""
-        if rule.unless:
-            return self.batch.matched(rule.unless)
-        n = len(self.batch.ids)
-        return np.full(n, FALSE, dtype=np.int8), Kinds.same("", n)
-
-    def _outcome(self, rule: Rule, answer: Answer | None, applies: Three, lifted: Three) -> Ints:
-        """Follow DESIGN's order of decision; give positions in `OUTCOMES`."""
-        if answer is None:
-            outcome = np.full(len(applies), SOURCE_FAILED)
-        else:
-            passes, fails = answer.test == TRUE, answer.test == FALSE
-            outcome = np.full(len(applies), NOT_EVALUABLE)
-            outcome[fails] = CLEAR
-            outcome[passes & (applies == TRUE)] = HIT
-            outcome[self._uncovered(rule, passes & (applies == TRUE), fails)] = NO_COVERAGE
-        outcome[(lifted == TRUE) & (outcome != CLEAR)] = LIFTED
-        return outcome
-
-    def _uncovered(self, rule: Rule, passes: Bools, fails: Bools) -> Bools:
-        """Where nothing was found but the layer does not speak for the whole site."""
-        out = np.zeros(len(passes), dtype=bool)
-        silent = np.flatnonzero(fails if rule.test.is_presence else passes)
-        if silent.size and self.on_layer is not None:
-            out[silent] = self.on_layer.uncovered(rule, silent)
-        return out
-
-    def _effect(self, rule: Rule) -> tuple[Ints, Kinds]:
-        """Give each site's effect after the proofs, as its position in `EFFECTS`, and the proofs that are missing."""
-        n = len(self.batch.ids)
-        stricter, open_ = np.zeros(n, dtype=np.int64), []
-        for proof in rule.proofs:
-            shown, _ = self.batch.matched({proof.key: (True,)})
-            stricter = np.where(shown == FALSE, np.maximum(stricter, EFFECTS.index(proof.if_false)), stricter)
-            open_.append(shown == UNKNOWN)
-        missing = missing_of([proof.key for proof in rule.proofs], open_, n)
-        return np.where(stricter > 0, stricter, rule.rank), missing
-
-    # -- texts ------------------------------------------------------------------------------------
-
-    def _remedies(
-        self, rule: Rule, answer: Answer | None, outcome: Ints, asked: Kinds, unshown: Kinds, unproved: Kinds
-    ) -> Texts:
-        """Say what would change each finding."""
-        lang, title = self.batch.lang, self.row.title.in_(self.batch.lang)
-        out = np.full(len(outcome), "", dtype=object)
-        out[outcome == SOURCE_FAILED] = say("remedy.deliver", lang, layer=title)
-        out[outcome == NO_COVERAGE] = say("remedy.cover", lang, layer=title)
-        if answer is None:
-            return out
-        hits, open_ = np.flatnonzero(outcome == HIT), np.flatnonzero(outcome == NOT_EVALUABLE)
-        if hits.size:
-            shown = crossed(lambda *keys: self._to_show(rule, *keys), unshown.take(hits), unproved.take(hits))
-            if rule.test.is_presence:
-                out[hits] = self._changes(rule, answer, hits) + shown.plain()
-            else:
-                out[hits] = Kinds(shown.code, _unled(shown.texts, lang)).plain()
-        if open_.size:
-            what = crossed(lambda *why: self._to_complete(title, *why), asked.take(open_), answer.why.take(open_))
-            out[open_] = what.plain()
-        return out
-
-    def _to_show(self, rule: Rule, unshown: str, unproved: str) -> str:
-        """Say what an applicant may still show, each led by the join of a list."""
-        lang, proofs = self.batch.lang, {proof.key: proof.says.in_(self.batch.lang) for proof in rule.proofs}
-        parts = [say("remedy.exception", lang, key=self._named(key)) for key in _words(unshown)]
-        parts += [say("remedy.prove", lang, key=proofs[key], column=key) for key in _words(unproved)]
-        return "".join(say("format.join", lang) + part for part in parts)
-
-    def _to_complete(self, title: str, asked: str, why: str) -> str:
-        """Say what would make a rule evaluable."""
-        lang = self.batch.lang
-        parts = [say("remedy.supply", lang, key=self._named(key)) for key in _words(asked)]
-        if why in ("dimension", "layer_kind"):
-            parts.append(say(f"remedy.{why}", lang))
-        elif why:
-            parts.append(say("remedy.complete", lang, layer=title, what=why))
-        return say("format.join", lang).join(parts)
-
-    def _named(self, key: str) -> str:
-        """Name an attribute as the zone does, with the column that an applicant fills in."""
-        title = self.batch.pack.attribute(key).title
-        return (
-            key
-            if title is None
-            else say("format.attribute", self.batch.lang, title=title.in_(self.batch.lang), key=key)
-        )
-
-    def _changes(self, rule: Rule, answer: Answer, rows: Ints) -> Texts:
-        """Say how each of these sites itself would have to change."""
-        lang, shapes = self.batch.lang, self.batch.shapes
-        if answer.away is not None:
-            towards = np.array([say(f"compass.{wind}", lang) for wind in WINDS], dtype=object)
-            return filled(
-                template("remedy.move", lang), len(rows), distance=figures(np.abs(answer.margin[rows])),
-                towards=towards[_winds(answer.away[rows])], feature=answer.features[rows],
-            )  # fmt: skip
-        value = answer.value[rows] - rule.test.value
-        value = value * shapes.size[rows] if rule.test.is_share else value
-        out, texts = np.full(len(rows), "", dtype=object), figures(value)
-        for dimension, key in enumerate(("remedy.move_out", "remedy.remove_m", "remedy.remove_m2")):
-            some = np.flatnonzero(shapes.dimension[rows] == dimension)
-            out[some] = filled(template(key, lang), len(some), value=texts[some])
-        return out
-
-    def _reasons(self, answer: Answer | None, outcome: Ints, asked: Kinds) -> Kinds:
-        """Say why an outcome is unknown, in words for machines."""
-        no_cells = self.row.kind == "raster"
-        uncovered = f"{self.name}:no_data" if no_cells else f"coverage:{self.row.coverage}"
-        texts: Texts = np.array(["", f"layer:{self.name}", uncovered], dtype=object)
-        code = np.where(outcome == SOURCE_FAILED, 1, np.where(outcome == NO_COVERAGE, 2, 0))
-        rows = np.flatnonzero(outcome == NOT_EVALUABLE)
-        if not rows.size or answer is None:
-            return Kinds(code, texts)
-
-        def reason(keys: str, what: str) -> str:
-            return ";".join([*(f"attribute:{key}" for key in _words(keys)), *([f"{self.name}:{what}"] if what else [])])
-
-        why = crossed(reason, asked.take(rows), answer.why.take(rows))
-        code[rows] = why.code + len(texts)
-        return Kinds(code, np.concatenate([texts, why.texts]))
-
-    def _claims(self, rule: Rule, outcome: Ints) -> Kinds | str:
-        """Give the attributes on which an exception rests, which nobody checked."""
-        rows = np.flatnonzero(outcome == LIFTED)
         if not rows.size:
-            return ""
-        keys = sorted(rule.unless)
-        cells = [texts(self.batch.attributes[self.batch.pack.attribute(key).column or key]) for key in keys]
+            return None
+        on_layer = None if failed else self.on_layer
+        answer = None if on_layer is None else on_layer.answer(rule)
+        margin = np.full(len(applies), np.nan) if answer is None else answer.margin()
+        some = rows if len(rows) < len(applies) else slice(None)
+        return Put(
+            rule, self.name, self.row, some, rows, applies[some], asked.take(some), answer, on_layer, margin[some],
+            self._data_words(rule),
+        )  # fmt: skip
 
-        def claim(*values: str) -> str:
-            said = [f"{key}={value}" for key, value in zip(keys, values, strict=True)]
-            return say("claimed", self.batch.lang, pairs=", ".join(said))
-
-        claims = crossed(claim, *(Kinds.of(column[rows]) for column in cells))
-        code = np.zeros(len(outcome), dtype=np.int64)
-        code[rows] = claims.code + 1
-        return Kinds(code, np.concatenate([np.array([""], dtype=object), claims.texts]))
-
-    def data_words(self, rule: Rule | None) -> str:
+    def _data_words(self, rule: Rule | None) -> str:
         """Give what every table must say of the data behind a row."""
         statuses = {self.row.status} if self.data is None else {*self.data.statuses, self.row.status}
         words = {"synthetic"} & statuses
@@ -289,72 +172,358 @@ class LayerFindings:
 
     # -- overlaps ---------------------------------------------------------------------------------
 
-    def overlaps(self, rules: Sequence[Rule], findings: Sequence[Columns]) -> list[Columns]:
+    def overlaps(self, rules: Sequence[Rule], puts: Sequence[Put]) -> list[Columns]:
         """
         Collect what the sites share with every feature, and the nearest features of distance rules.
 
         Parameters
         ----------
-        rules, findings
-            The rules that the layer served, and what `finding` gave for each.
+        rules
+            Those that the layer serves, whether they govern a site or not.
+        puts
+            As they were put to the sites.
 
         Returns
         -------
         list of Columns
-            `OVERLAPS` and ``row``, as above; a feature that overlaps and is nearest has two rows still.
+            `OVERLAPS` and ``row``, the site's position in the batch; a feature that overlaps and is nearest has two
+            rows still.
         """
         if not isinstance(self.on_layer, OnLayer):
             return []
         out = []
-        if self.name != self.batch.pack.zone.boundary:
-            out.append(self._shared(rules))
-        for rule, frame in zip(rules, findings, strict=True):
-            if rule.test.is_distance:
-                near = np.flatnonzero(frame["feature_ids"] != "")
-                near_m = {"distance_m": frame["value"][near]}
-                out.append(
-                    self._overlap_rows(frame["row"][near], Kinds.of(frame["feature_ids"][near]), rule.id, near_m)
-                )
+        if self.name != self.batch.pack.zone.boundary and len(self.on_layer.pairs.site):
+            out.append(self._shared(self.on_layer, rules))
+        for put in puts:
+            if put.rule.test.is_distance and put.answer is not None:
+                features = put.answer.features[put.some]
+                near = np.flatnonzero(features != "")
+                near_m = {"distance_m": put.answer.value[put.some][near]}
+                out.append(self._overlap_rows(put.rows[near], Kinds.of(features[near]), put.rule.id, near_m))
         return out
 
-    def _shared(self, rules: Sequence[Rule]) -> Columns:
-        assert isinstance(self.on_layer, OnLayer)  # noqa: S101 - overlaps() asks only vector layers that were read
-        pairs, shapes, ids = self.on_layer.pairs, self.batch.shapes, self.on_layer.data.ids
-        keeps = {rule.id: self.on_layer.kept(rule).possible for rule in rules}
+    def _shared(self, on_layer: OnLayer, rules: Sequence[Rule]) -> Columns:
+        pairs, shapes, ids = on_layer.pairs, self.batch.shapes, on_layer.data.ids
+        keeps = {rule.id: on_layer.kept(rule).possible for rule in rules}
         rows = pairs.overlap > 0.0
         site, feature, overlap = pairs.site[rows], pairs.feature[rows], pairs.overlap[rows]
         met, which = np.unique(feature, return_inverse=True)
         by = np.array([";".join(sorted(r for r, k in keeps.items() if k[f])) for f in met], dtype=object)
         dimension = shapes.dimension[site]
         figures = {
-            "overlap_m2": np.where(dimension == 2, overlap, np.nan),  # noqa: PLR2004 - areas
-            "overlap_m": np.where(dimension == 1, overlap, np.nan),
+            "overlap_m2": np.where(dimension == AREA, overlap, np.nan),
+            "overlap_m": np.where(dimension == LINE, overlap, np.nan),
             "overlap_share": np.minimum(overlap / shapes.size[site], 1.0),
         }
         return self._overlap_rows(site, Kinds(which, ids[met]), Kinds(which, by), figures)
 
     def _overlap_rows(self, site: Ints, feature: Kinds, rules: Kinds | str, figures: dict[str, Floats]) -> Columns:
-        frame: dict[str, object] = {
-            "layer": self.name, "feature_id": feature, "rules": rules,
-            "data": self.data_words(None),
+        out: dict[str, Any] = {
+            "row": site, "layer": self.name, "feature_id": feature, "rules": rules, "data": self._data_words(None),
         }  # fmt: skip
         for column in ("overlap_m2", "overlap_share", "distance_m", "overlap_m"):
             figure = figures.get(column, np.full(len(site), np.nan))
-            frame[column] = np.round(figure, DECIMALS.get(column, 3))
-        return {"row": site} | {name: _column(frame[name], None, len(site)) for name in OVERLAPS[1:]}
+            out[column] = np.round(figure, DECIMALS.get(column, 3))
+        return out
 
 
-def _column(cells: object, rows: Ints | None, n: int) -> Cells:
-    """Take `n` rows of a column, or all; a number that they have in common is repeated."""
-    match cells:
-        case str():
-            return cells
-        case Kinds():
-            return cells if rows is None else cells.take(rows)
-        case np.ndarray():
-            return cells if rows is None else cells[rows]
-        case _:
-            return np.full(n, cells, dtype=float)
+# ---------------------------------------------------------------------------------------------- findings
+
+
+def findings_of(batch: Batch, puts: Sequence[Put]) -> Columns:
+    """
+    Say what the rules find.
+
+    Parameters
+    ----------
+    batch
+        The sites.
+    puts
+        The rules as they were put to them; all are told together.
+
+    Returns
+    -------
+    Columns
+        `FINDINGS` but the first, a row for each rule and site that it governs, and ``row``, the site's position in the
+        batch.
+    """
+    if not puts:
+        return NOBODY
+    rows = _Rows(batch, puts)
+    lang, outcome = batch.lang, rows.outcome
+    tested = (outcome == HIT) | (outcome == CLEAR)
+    unit, firm = rows.of(lambda answer: answer.unit, NO_UNIT), rows.of(lambda answer: answer.firm, no=False)
+    margin = np.where(tested | (outcome == LIFTED), rows.margin, np.nan)
+    return {
+        "row": rows.site,
+        "rule_id": rows.each(lambda put: put.rule.id), "layer": rows.each(lambda put: put.layer),
+        "outcome": Kinds(outcome, OUTCOMES), "effect": Kinds(rows.effect, _EFFECTS),
+        "measure": rows.measure, "value": _rounded(rows.value, rows.measure),
+        "op": rows.each(lambda put: put.rule.test.op), "limit": rows.number(lambda put: put.rule.test.value),
+        "margin": _rounded(margin, Kinds(unit, UNITS)),
+        "margin_unit": Kinds(np.where(np.isnan(margin), NO_UNIT, unit), UNITS),
+        "certainty": Kinds(np.where(tested, np.where(firm, 1, 2), 0), CERTAINTIES),
+        "feature_ids": rows.features, "sliver": rows.of(lambda answer: answer.sliver, no=False),
+        "basis": rows.each(lambda put: put.rule.basis.text(lang)),
+        "says": rows.each(lambda put: put.rule.says.in_(lang)),
+        "remedy": _remedies(rows), "reason": _reasons(rows), "claimed": _claims(rows),
+        "data": rows.each(lambda put: put.data),
+    }  # fmt: skip
+
+
+class _Rows:
+    """
+    Rules put to sites: a row for each rule and each site that it governs, the rules one after another.
+
+    Parameters
+    ----------
+    batch
+        The sites.
+    puts
+        The rules, one at least.
+    """
+
+    def __init__(self, batch: Batch, puts: Sequence[Put]) -> None:
+        self.batch, self.puts = batch, puts
+        counts = [len(put.rows) for put in puts]
+        self.parts = [slice(end - count, end) for end, count in zip(np.cumsum(counts), counts, strict=True)]
+        self.at = np.repeat(np.arange(len(puts)), counts)
+        self.put = Kinds(self.at, np.array(puts, dtype=object))
+        self.site = np.concatenate([put.rows for put in puts])
+        self.margin = np.concatenate([put.margin for put in puts])
+        self.asked = self._stacked([put.asked for put in puts])
+
+    def each(self, text: Callable[[Put], str]) -> Kinds:
+        """Give a text of every rule."""
+        return Kinds(self.at, np.array([text(put) for put in self.puts], dtype=object))
+
+    def number(self, figure: Callable[[Put], float]) -> Floats:
+        """Give a figure of every rule."""
+        return np.array([figure(put) for put in self.puts], dtype=float)[self.at]
+
+    def of(self, part: Callable[[Answer], np.ndarray[Any, Any]], no: object) -> np.ndarray[Any, Any]:
+        """Give a part of the answers, or what stands for it where a layer failed."""
+        return np.concatenate([
+            np.full(len(put.rows), no) if put.answer is None else part(put.answer)[put.some] for put in self.puts
+        ])  # fmt: skip
+
+    def _stacked(self, columns: Sequence[Kinds | None]) -> Kinds:
+        """Put a column of texts of every rule together; without one they are empty."""
+        code, texts = np.zeros(len(self.site), dtype=np.int64), [""]
+        for part, column in zip(self.parts, columns, strict=True):
+            if column is not None:
+                code[part] = column.code + len(texts)
+                texts.extend(column.texts)
+        return Kinds(code, np.array(texts, dtype=object))
+
+    @cached_property
+    def value(self) -> Floats:
+        """The figures in the unit of `measure`, not yet rounded."""
+        return self.of(lambda answer: answer.value, np.nan)
+
+    @cached_property
+    def features(self) -> Texts:
+        """What the answers rest on."""
+        return np.concatenate([
+            np.full(len(put.rows), "", dtype=object) if put.answer is None else put.answer.features[put.some]
+            for put in self.puts
+        ])  # fmt: skip
+
+    @cached_property
+    def measure(self) -> Kinds:
+        """What was taken, or would have been."""
+        shapes = self.batch.shapes
+        return self._stacked([
+            (natural_measures(put.rule, put.row, shapes) if put.answer is None else put.answer.measure).take(put.some)
+            for put in self.puts
+        ])  # fmt: skip
+
+    @cached_property
+    def why(self) -> Kinds:
+        """What leaves the answers unknown."""
+        return self._stacked([None if put.answer is None else put.answer.why.take(put.some) for put in self.puts])
+
+    # -- outcome and effect -----------------------------------------------------------------------
+
+    @cached_property
+    def exception(self) -> tuple[Three, Kinds]:
+        """Whether the exception is shown, and by what it would be."""
+        lifted, unshown = np.full(len(self.site), FALSE, dtype=np.int8), list[Kinds | None]()
+        for put, part in zip(self.puts, self.parts, strict=True):
+            unshown.append(None)
+            if put.rule.unless:
+                shown, keys = self.batch.matched(put.rule.unless)
+                lifted[part], unshown[-1] = shown[put.some], keys.take(put.some)
+        return lifted, self._stacked(unshown)
+
+    @cached_property
+    def outcome(self) -> Ints:
+        """Follow DESIGN's order of decision; give positions in `OUTCOMES`."""
+        failed = np.array([put.answer is None for put in self.puts])[self.at]
+        test = self.of(lambda answer: answer.test, UNKNOWN)
+        fails, hits = test == FALSE, (test == TRUE) & (np.concatenate([put.applies for put in self.puts]) == TRUE)
+        outcome = np.where(failed, SOURCE_FAILED, NOT_EVALUABLE)
+        outcome[fails], outcome[hits] = CLEAR, HIT
+        outcome[self._uncovered(hits, fails)] = NO_COVERAGE
+        outcome[(self.exception[0] == TRUE) & (outcome != CLEAR)] = LIFTED
+        return outcome
+
+    def _uncovered(self, hits: Bools, fails: Bools) -> Bools:
+        """Where nothing was found but the layer does not speak for the whole site."""
+        out = np.zeros(len(hits), dtype=bool)
+        for put, part in zip(self.puts, self.parts, strict=True):
+            silent = np.flatnonzero((fails if put.rule.test.is_presence else hits)[part])
+            if silent.size and put.on_layer is not None:
+                out[part.start + silent] = put.on_layer.uncovered(put.rule, put.rows[silent])
+        return out
+
+    @cached_property
+    def _effects(self) -> tuple[Ints, Kinds]:
+        rank, missing = np.array([put.rule.rank for put in self.puts])[self.at], list[Kinds | None]()
+        for put, part in zip(self.puts, self.parts, strict=True):
+            stricter, open_ = np.zeros(len(put.rows), dtype=np.int64), []
+            missing.append(None)
+            for proof in put.rule.proofs:
+                shown = self.batch.matched({proof.key: (True,)})[0][put.some]
+                stricter = np.where(shown == FALSE, np.maximum(stricter, EFFECTS.index(proof.if_false)), stricter)
+                open_.append(shown == UNKNOWN)
+            if open_:
+                missing[-1] = missing_of([proof.key for proof in put.rule.proofs], open_, len(put.rows))
+                rank[part] = np.where(stricter > 0, stricter, rank[part])
+        return rank, self._stacked(missing)
+
+    @property
+    def effect(self) -> Ints:
+        """Each row's effect after the proofs, as its position in `EFFECTS`."""
+        return self._effects[0]
+
+    @property
+    def unproved(self) -> Kinds:
+        """The proofs that are missing."""
+        return self._effects[1]
+
+
+# ---------------------------------------------------------------------------------------------- texts
+
+
+def _remedies(rows: _Rows) -> Texts:
+    """Say what would change each finding."""
+    batch, outcome = rows.batch, rows.outcome
+    out = np.full(len(outcome), "", dtype=object)
+    lacking = np.flatnonzero((outcome == SOURCE_FAILED) | (outcome == NO_COVERAGE))
+    if lacking.size:
+        what = crossed(lambda *of: _to_deliver(batch, *of), rows.put.take(lacking), Kinds(outcome[lacking], OUTCOMES))
+        out[lacking] = what.plain()
+    hits, open_ = np.flatnonzero(outcome == HIT), np.flatnonzero(outcome == NOT_EVALUABLE)
+    if hits.size:
+        columns = (rows.put.take(hits), rows.exception[1].take(hits), rows.unproved.take(hits))
+        shown = crossed(lambda *of: _to_show(batch, *of), *columns).plain()
+        found = np.array([put.rule.test.is_presence for put in rows.puts])[rows.at[hits]]
+        out[hits[~found]] = _unled(shown[~found], batch.lang)
+        out[hits[found]] = _changes(rows, hits[found]) + shown[found]
+    if open_.size:
+        columns = (rows.put.take(open_), rows.asked.take(open_), rows.why.take(open_))
+        out[open_] = crossed(lambda *of: _to_complete(batch, *of), *columns).plain()
+    return out
+
+
+def _to_deliver(batch: Batch, put: Put, outcome: str) -> str:
+    """Say what of a layer is lacking."""
+    key = "remedy.deliver" if outcome == OUTCOMES[SOURCE_FAILED] else "remedy.cover"
+    return say(key, batch.lang, layer=put.row.title.in_(batch.lang))
+
+
+def _to_show(batch: Batch, put: Put, unshown: str, unproved: str) -> str:
+    """Say what an applicant may still show, each led by the join of a list."""
+    lang, proofs = batch.lang, {proof.key: proof.says.in_(batch.lang) for proof in put.rule.proofs}
+    parts = [say("remedy.exception", lang, key=_named(batch, key)) for key in _words(unshown)]
+    parts += [say("remedy.prove", lang, key=proofs[key], column=key) for key in _words(unproved)]
+    return "".join(say("format.join", lang) + part for part in parts)
+
+
+def _to_complete(batch: Batch, put: Put, asked: str, why: str) -> str:
+    """Say what would make a rule evaluable."""
+    lang = batch.lang
+    parts = [say("remedy.supply", lang, key=_named(batch, key)) for key in _words(asked)]
+    if why in ("dimension", "layer_kind"):
+        parts.append(say(f"remedy.{why}", lang))
+    elif why:
+        parts.append(say("remedy.complete", lang, layer=put.row.title.in_(lang), what=why))
+    return say("format.join", lang).join(parts)
+
+
+def _named(batch: Batch, key: str) -> str:
+    """Name an attribute as the zone does, with the column that an applicant fills in."""
+    title = batch.pack.attribute(key).title
+    return key if title is None else say("format.attribute", batch.lang, title=title.in_(batch.lang), key=key)
+
+
+def _changes(rows: _Rows, some: Ints) -> Texts:
+    """Say how the sites of some rows would have to change themselves."""
+    lang, shapes, puts = rows.batch.lang, rows.batch.shapes, rows.puts
+    site, at = rows.site[some], rows.at[some]
+    share = np.array([put.rule.test.is_share for put in puts])[at]
+    over = rows.value[some] - np.array([put.rule.test.value for put in puts])[at]
+    texts = figures(np.where(share, over * shapes.size[site], over))
+    near = np.array([put.rule.test.is_distance for put in puts])[at]
+    out = np.full(len(some), "", dtype=object)
+    for dimension, key in enumerate(("remedy.move_out", "remedy.remove_m", "remedy.remove_m2")):
+        these = np.flatnonzero(~near & (shapes.dimension[site] == dimension))
+        out[these] = filled(template(key, lang), len(these), value=texts[these])
+    these = np.flatnonzero(near)
+    if these.size:
+        towards = np.array([say(f"compass.{wind}", lang) for wind in WINDS], dtype=object)
+        away = np.concatenate([_away(put) for put in puts])[some[these]]
+        out[these] = filled(
+            template("remedy.move", lang), len(these), distance=figures(np.abs(rows.margin[some[these]])),
+            towards=towards[_winds(away)], feature=rows.features[some[these]],
+        )  # fmt: skip
+    return out
+
+
+def _away(put: Put) -> Floats:
+    """Give the way out of what is too near; none where a rule is not about distances."""
+    away = None if put.answer is None else put.answer.away
+    return np.zeros((len(put.rows), 2)) if away is None else away[put.some]
+
+
+def _reasons(rows: _Rows) -> Kinds:
+    """Say why an outcome is unknown, in words for machines."""
+    outcome, code = rows.outcome, np.zeros(len(rows.outcome), dtype=np.int64)
+    unknown = np.flatnonzero(outcome >= NO_COVERAGE)
+    columns = (Kinds(outcome, OUTCOMES), rows.asked, rows.why)
+    why = crossed(_reason, rows.put.take(unknown), *(column.take(unknown) for column in columns))
+    code[unknown] = why.code + 1
+    return Kinds(code, np.concatenate([_BLANK, why.texts]))
+
+
+def _reason(put: Put, outcome: str, keys: str, what: str) -> str:
+    if outcome == OUTCOMES[SOURCE_FAILED]:
+        return f"layer:{put.layer}"
+    if outcome == OUTCOMES[NO_COVERAGE]:
+        return f"{put.layer}:no_data" if put.row.kind == "raster" else f"coverage:{put.row.coverage}"
+    return ";".join([*(f"attribute:{key}" for key in _words(keys)), *([f"{put.layer}:{what}"] if what else [])])
+
+
+def _claims(rows: _Rows) -> Kinds:
+    """Give the attributes on which an exception rests, which nobody checked."""
+    code, texts_ = np.zeros(len(rows.site), dtype=np.int64), [""]
+    batch = rows.batch
+    for put, part in zip(rows.puts, rows.parts, strict=True):
+        lifted = part.start + np.flatnonzero(rows.outcome[part] == LIFTED)
+        if not lifted.size:
+            continue
+        keys = sorted(put.rule.unless)
+        cells = [texts(batch.attributes[batch.pack.attribute(key).column or key])[rows.site[lifted]] for key in keys]
+
+        def claim(*values: str) -> str:
+            said = [f"{key}={value}" for key, value in zip(keys, values, strict=True)]  # noqa: B023 - called at once
+            return say("claimed", batch.lang, pairs=", ".join(said))
+
+        claims = crossed(claim, *map(Kinds.of, cells))
+        code[lifted] = claims.code + len(texts_)
+        texts_.extend(claims.texts)
+    return Kinds(code, np.array(texts_, dtype=object))
 
 
 def _words(cell: str) -> list[str]:

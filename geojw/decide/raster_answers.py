@@ -9,7 +9,6 @@ import pandas as pd
 
 from geojw.decide.answers import SHARE, Answer
 from geojw.decide.batch import Batch
-from geojw.decide.slivers import Slivers
 from geojw.law.access_list import FALSE, TRUE, Rule, Test
 from geojw.law.catalogue import Layer
 from geojw.measure import cover
@@ -46,7 +45,7 @@ class OnRaster:
     def __init__(self, batch: Batch, row: Layer, data: RasterData) -> None:
         self.batch, self.row, self.data = batch, row, data
         self.shapes = batch.shapes
-        self.slivers = Slivers(batch.shapes, batch.pack.zone)
+        self.slivers = batch.slivers
         self._answers: dict[str, Answer] = {}
 
     @cached_property
@@ -83,7 +82,7 @@ class OnRaster:
 
     def answer(self, rule: Rule) -> Answer:
         """Put a rule's test to every site; rules with the same classes and test share the answer."""
-        key = repr((sorted(rule.where.items()), rule.test))
+        key = rule.test_key
         if key not in self._answers:
             self._answers[key] = self._answered(rule)
         return self._answers[key]
@@ -97,7 +96,7 @@ class OnRaster:
         margin = sign * (test.value - np.where(found, low, high))
         sliver = self.slivers.is_sliver(low * size, test) | self.slivers.is_sliver(high * size, test)
         return Answer(
-            verdict, low, margin, np.full(n, SHARE), self._firm(rule, found, low, high) & ~sliver,
+            verdict, low, lambda: margin, np.full(n, SHARE), self._firm(rule, found, low, high) & ~sliver,
             sliver, Kinds.same(test.measure, n), np.full(n, "", dtype=object), Kinds.same("", n),
         )  # fmt: skip
 

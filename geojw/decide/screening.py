@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import geopandas as gpd
 import numpy as np
@@ -17,7 +17,7 @@ from pandas.api.types import union_categoricals
 
 from geojw.decide.answers import BeyondError, OnLayer
 from geojw.decide.batch import CODED_ROWS, Batch, LayerData, site_accuracy_m
-from geojw.decide.findings import FINDINGS, OVERLAPS, WORDS, Cells, Columns, LayerFindings
+from geojw.decide.findings import FINDINGS, OVERLAPS, WORDS, Cells, Columns, LayerFindings, Put, findings_of
 from geojw.decide.verdicts import verdicts_of
 from geojw.errors import CRSError, Fault, LayerError
 from geojw.law.access_list import Rule, listed
@@ -27,7 +27,7 @@ from geojw.measure.geodesy import AnalysisCRS
 from geojw.measure.index import Shapes, default_workers
 from geojw.measure.pieces import Ints
 from geojw.measure.rasters import RasterData
-from geojw.wording import Kinds, crossed
+from geojw.wording import Kinds, crossed, framed
 
 BATCH = 20_000
 REJECTED = ("source", "row", "site_id", "reason")
@@ -40,6 +40,9 @@ MANY = 2_000
 
 FEW_SITES = 1_000
 """Up to so many sites, a large layer is read only around them."""
+
+
+T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -260,13 +263,11 @@ def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _screen_batch(sites: gpd.GeoDataFrame, source: Source, day: date, lang: str, workers: int, *, many: bool) -> _Part:
     """Put some sites to all rules in force."""
-    attributes = pd.DataFrame(sites)  # a frame of its own
-    del attributes[sites.active_geometry_name]
     batch = Batch(
         ids=np.asarray(sites.index, dtype=object),
         shapes=Shapes.of(np.asarray(sites.geometry.values, dtype=object), many=many),
-        attributes=attributes,
-        accuracy_m=site_accuracy_m(attributes, source.pack.zone.site_accuracy_m),
+        attributes=sites,
+        accuracy_m=site_accuracy_m(sites, source.pack.zone.site_accuracy_m),
         pack=source.pack,
         analysis=source.analysis,
         lang=lang,
@@ -278,14 +279,26 @@ def _screen_batch(sites: gpd.GeoDataFrame, source: Source, day: date, lang: str,
     notes: list[tuple[str, str, str, str]] = []
     failed: dict[str, LayerError] = {}
     rules = sorted(source.pack.in_force(day), key=lambda rule: (rule.layer, rule.id))
-    for name, group in groupby(rules, key=lambda rule: rule.layer):
-        one = _screen_layer(batch, name, list(group), source, near, day)
-        findings += one.findings
-        overlaps += one.overlaps
-        notes += one.notes
-        if one.error is not None:
-            failed[name] = one.error
+    layers = (
+        _OneLayer(batch, name, list(group), source, near, day)
+        for name, group in groupby(rules, key=lambda rule: rule.layer)
+    )
+    # Few sites are put to all layers together, which is faster; many to one after another, which takes less memory.
+    for together in [list(layers)] if near is not None else ([one] for one in layers):
+        findings.append(_together(batch, together))
+        for one in together:
+            overlaps += one.overlaps()
+            notes += one.notes()
+            if one.error is not None:
+                failed[one.name] = one.error
     return _Part(batch, findings, overlaps, tuple(notes), failed)
+
+
+def _together(batch: Batch, layers: Sequence[_OneLayer]) -> Columns:
+    """Say what the rules on some layers find; distances to all of them are measured in one go."""
+    for one in layers:
+        one.ask()
+    return findings_of(batch, [put for one in layers for put in one.puts()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,40 +320,53 @@ def _tables(part: _Part) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Ints
     return verdicts, _framed(found, part.batch), _framed(shared, part.batch), site
 
 
-@dataclass(frozen=True, eq=False)
 class _OneLayer:
-    """What the rules on one layer gave."""
+    """The rules on one layer, put to a batch; more of it is read while something nearer may lie beyond."""
 
-    findings: list[Columns]
-    overlaps: list[Columns]
-    notes: list[tuple[str, str, str, str]]
-    error: LayerError | None
+    def __init__(
+        self, batch: Batch, name: str, rules: list[Rule], source: Source, near: shapely.Geometry | None, day: date
+    ) -> None:
+        self.name = name
+        self._batch, self._rules, self._source, self._near, self._day = batch, rules, source, near, day
+        self._reach_m = max([0.0, *(rule.test.value for rule in rules if rule.test.is_distance)]) * 2.0 + NEAR_M
+        self._read()
 
-
-def _screen_layer(
-    batch: Batch, name: str, rules: list[Rule], source: Source, near: shapely.Geometry | None, day: date
-) -> _OneLayer:
-    """Put a batch to the rules on one layer, and read more of it while something nearer may lie beyond."""
-    row = source.pack.layers[name]
-    reach_m = max([0.0, *(rule.test.value for rule in rules if rule.test.is_distance)]) * 2.0 + NEAR_M
-    while True:
-        data, error, lost = _layer_for(source, name, row, rules, near, reach_m)
-        on_layer = LayerFindings(batch, name, row, data, day)
-        try:
-            findings = [on_layer.finding(rule, failed=rule.id in lost) for rule in rules]
-        except BeyondError:
-            reach_m *= 8.0
-            continue
-        served = [rule.id not in lost for rule in rules]
-        overlaps = on_layer.overlaps(
-            [rule for rule, ok in zip(rules, served, strict=True) if ok],
-            [frame for frame, ok in zip(findings, served, strict=True) if ok],
+    def _read(self) -> None:
+        row = self._source.pack.layers[self.name]
+        self._data, self.error, self._lost = _layer_for(
+            self._source, self.name, row, self._rules, self._near, self._reach_m
         )
-        notes: list[tuple[str, str, str, str]] = []
-        if isinstance(data, LayerData) and isinstance(on_layer.on_layer, OnLayer):
-            ids, hard = data.ids, on_layer.on_layer.pairs.notes
-            notes = [(str(batch.ids[site]), name, str(ids[feature]), what) for site, feature, what in hard]
-        return _OneLayer(findings, overlaps, notes, error)
+        self._on_layer = LayerFindings(self._batch, self.name, row, self._data, self._day)
+
+    def _while_beyond(self, ask: Callable[[Rule], T]) -> list[T]:
+        """Do something with every rule, again with more of the layer where that turns out to be needed."""
+        while True:
+            try:
+                return [ask(rule) for rule in self._rules]
+            except BeyondError:
+                self._reach_m *= 8.0
+                self._read()
+
+    def ask(self) -> None:
+        """Put the rules to the sites, but leave open what is farther away."""
+        self._while_beyond(lambda rule: None if rule.id in self._lost else self._on_layer.ask(rule))
+
+    def puts(self) -> list[Put]:
+        """Give the rules that govern a site, with their answers."""
+        puts = self._while_beyond(lambda rule: self._on_layer.put(rule, failed=rule.id in self._lost))
+        self._puts = [put for put in puts if put is not None]
+        return self._puts
+
+    def overlaps(self) -> list[Columns]:
+        """Say what the sites share with the features, once the rules were put to them."""
+        return self._on_layer.overlaps([rule for rule in self._rules if rule.id not in self._lost], self._puts)
+
+    def notes(self) -> list[tuple[str, str, str, str]]:
+        """Say which pairs of geometries needed a fallback."""
+        if not (isinstance(self._data, LayerData) and isinstance(self._on_layer.on_layer, OnLayer)):
+            return []
+        ids, hard = self._data.ids, self._on_layer.on_layer.pairs.notes
+        return [(str(self._batch.ids[site]), self.name, str(ids[feature]), what) for site, feature, what in hard]
 
 
 def _layer_for(
@@ -420,11 +446,11 @@ def _framed(cells: dict[str, Column], batch: Batch) -> pd.DataFrame:
     """Make a table of its columns; where there are many rows, words that repeat are categories."""
     row = np.asarray(cells["row"])
     out: dict[str, Any] = {"site_id": batch.words.take(row)}
+    many = len(row) >= CODED_ROWS
     for name, column in cells.items():
         if name != "row":
-            coded = name in WORDS and len(row) >= CODED_ROWS
-            out[name] = column.column(coded=coded) if isinstance(column, Kinds) else column
-    return pd.DataFrame(out)
+            out[name] = column.column(coded=many and name in WORDS) if isinstance(column, Kinds) else column
+    return pd.DataFrame(out) if many else framed(out)
 
 
 def _codes(column: Column) -> Ints:

@@ -17,7 +17,7 @@ from geojw.measure.geodesy import planar_area_m2, read_crs
 from geojw.measure.index import AREA, LINE, Bools
 from geojw.measure.pieces import Ints
 from geojw.texts import say
-from geojw.wording import Kinds, Texts, joined
+from geojw.wording import Kinds, Texts, framed, joined
 
 ENDS = (*EFFECTS, "undetermined")
 """What a verdict may be."""
@@ -56,7 +56,8 @@ def verdicts_of(findings: Mapping[str, Any], batch: Batch) -> pd.DataFrame:
         "data": _with_claims(decided["data"], decided["lifted"]).column(coded=coded),
         "verdict_text": _renamed(decided["verdict"], words).column(coded=coded),
     }
-    return pd.DataFrame({name: out[name] for name in VERDICTS})
+    columns = {name: out[name] for name in VERDICTS}
+    return pd.DataFrame(columns) if coded else framed(columns)
 
 
 def _with_claims(data: Kinds, lifted: Kinds) -> Kinds:

@@ -10,6 +10,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from geopandas.array import from_shapely
 
 from geojw.decide.screening import REJECTED, none_rejected
 from geojw.errors import Fault, SitesError
@@ -38,7 +39,8 @@ class Sites:
     Parameters
     ----------
     frame
-        In the CRS of delivery or, after `place`, the analysis CRS; index = site id, sorted.
+        In the CRS of delivery or, after `place`, the analysis CRS; index = site id, sorted. Before, its columns `OWN`
+        say where each site comes from; without them the frame itself is the source, row by row.
     rejected
         Columns source, row, site_id, reason: the reason is a `Fault`.
     remarks
@@ -63,10 +65,17 @@ def sites_of(frame: gpd.GeoDataFrame) -> Sites:
         raise SitesError([Fault("sites_crs_absent", "sites")])
     ids = frame["site_id"] if "site_id" in frame.columns else frame.index
     out = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame.copy()
-    out["_source"], out["_row"] = "frame", np.arange(1, len(frame) + 1)
     out.index = pd.Index([text_of(v) or f"frame-{n}" for n, v in enumerate(ids, 1)], name="site_id", dtype=object)
-    kept, rejected = parted(out, np.where(out.index.duplicated(keep=False), "site_id_twice", "").astype(object))
-    return Sites(kept.sort_index() if not kept.index.is_monotonic_increasing else kept, rejected)
+    if out.index.is_unique and out.index.is_monotonic_increasing:  # as a single site: nothing to be said of its row
+        return Sites(out, none_rejected())
+    twice = np.where(out.index.duplicated(keep=False), "site_id_twice", "")
+    kept, rejected = parted(_numbered(out), twice.astype(object))
+    return Sites(kept.sort_index(), rejected)
+
+
+def _numbered(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Give sites with the columns that say where each comes from; without them, a frame is its own source."""
+    return frame if "_row" in frame.columns else frame.assign(_source="frame", _row=np.arange(1, len(frame) + 1))
 
 
 def parted(frame: gpd.GeoDataFrame, reasons: np.ndarray[Any, Any]) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
@@ -119,6 +128,8 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
         told = frame["_reason"].to_numpy(dtype=object)
         reasons = np.where(pd.isna(told), reasons, told)
     refused = reasons != ""
+    if refused.any() or bad.invalid.any():
+        frame = _numbered(frame)
     remarks = tuple(
         Fault(
             "repaired",
@@ -128,9 +139,9 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
         for r in np.flatnonzero(bad.invalid & ~refused)
     )
     kept, rejected = parted(frame, reasons)
-    left = {*OWN, kept.active_geometry_name}
-    columns = [name for name in kept.columns if name not in left]
-    placed = gpd.GeoDataFrame(pd.DataFrame(kept)[columns], geometry=shapes[~refused], crs=analysis.crs)
+    own = [name for name in OWN if name in kept.columns]
+    placed = kept.drop(columns=own) if own else kept.copy(deep=False)
+    placed[kept.active_geometry_name] = from_shapely(shapes[~refused], crs=analysis.crs)
     if len(sites.rejected) or len(rejected):
         rejected = pd.concat([sites.rejected, rejected], ignore_index=True)
         rejected = rejected.sort_values(["source", "row"], ignore_index=True)

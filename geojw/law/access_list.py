@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
@@ -117,6 +117,16 @@ class Rule:
         """How strict the effect is."""
         return EFFECTS.index(self.effect)
 
+    @cached_property
+    def where_key(self) -> str:
+        """Equal for rules that keep the same features."""
+        return repr(sorted(self.where.items()))
+
+    @cached_property
+    def test_key(self) -> str:
+        """Equal for rules that put the same test to the same features."""
+        return repr((self.where_key, self.test))
+
     @property
     def attributes(self) -> set[str]:
         """Every attribute of sites that it asks for."""
@@ -210,9 +220,9 @@ def match_member(value: str, wanted: tuple[str | bool, ...], spec: Attribute, *,
     """
     if not value:
         return UNKNOWN
+    patterns, truths = _worded(wanted)
     if spec.type == "boolean" or any(isinstance(item, bool) for item in wanted):
-        return _match_truth(value.casefold(), wanted)
-    patterns = tuple(str(item) for item in wanted)
+        return _match_truth(value.casefold(), truths)
     if (numeric and _lost_zeros(value, patterns, spec)) or (spec.codes and not listed(value, spec.codes)):
         return UNKNOWN
     if listed(value, patterns):
@@ -221,12 +231,17 @@ def match_member(value: str, wanted: tuple[str | bool, ...], spec: Attribute, *,
     return UNKNOWN if is_code and _is_coarser(value, patterns) else FALSE
 
 
-def _match_truth(word: str, wanted: tuple[str | bool, ...]) -> int:
+@lru_cache(maxsize=4096)
+def _worded(wanted: tuple[str | bool, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Give the values of a rule as they are compared with codes, and with yes and no."""
+    return tuple(map(str, wanted)), frozenset(text_of(item).casefold() for item in wanted)
+
+
+def _match_truth(word: str, wanted: frozenset[str]) -> int:
     """Match yes or no; any other word is unknown."""
-    if word not in _TRUE | _FALSE:
-        return UNKNOWN
-    words = {text_of(item).casefold() for item in wanted}
-    return TRUE if words & (_TRUE if word in _TRUE else _FALSE) else FALSE
+    if word in _TRUE:
+        return TRUE if wanted & _TRUE else FALSE
+    return UNKNOWN if word not in _FALSE else TRUE if wanted & _FALSE else FALSE
 
 
 Cells = pd.Series | NDArray[np.object_]
@@ -255,8 +270,6 @@ def match_cells(cells: Cells, wanted: tuple[str | bool, ...], spec: Attribute) -
     ndarray
         `FALSE`, `UNKNOWN` or `TRUE` for each row.
     """
-    if len(cells) < FEW:
-        return np.array([_match_cell(cell, wanted, spec) for cell in cells], dtype=np.int8)
     codes, unique = pd.factorize(cells, use_na_sentinel=False)
     answers = np.array([_match_cell(cell, wanted, spec) for cell in unique], dtype=np.int8)
     return answers[codes] if len(answers) else np.zeros(0, dtype=np.int8)
@@ -264,7 +277,10 @@ def match_cells(cells: Cells, wanted: tuple[str | bool, ...], spec: Attribute) -
 
 def _match_cell(cell: object, wanted: tuple[str | bool, ...], spec: Attribute) -> int:
     numeric = isinstance(cell, (int, float, np.integer, np.floating)) and not isinstance(cell, bool)
-    members = [text_of(part) for part in text_of(cell).split(";") if part.strip()]  # "a;" is the set of a alone
+    text = text_of(cell)
+    if ";" not in text:
+        return match_member(text, wanted, spec, numeric=numeric)
+    members = [text_of(part) for part in text.split(";") if part.strip()]  # "a;" is the set of a alone
     return max((match_member(m, wanted, spec, numeric=numeric) for m in members), default=UNKNOWN)
 
 
@@ -292,7 +308,12 @@ def match_sites(
     missing : Kinds
         The attributes that leave it unknown, sorted and joined by ``;`` (empty where it is known).
     """
-    answer, keys = np.full(n, TRUE, dtype=np.int8), sorted(wanted)
+    keys = sorted(wanted)
+    if n < FEW:
+        rows = [_match_row(sites, row, keys, wanted, specs) for row in range(n)]
+        missing = Kinds.same(rows[0][1], 1) if n == 1 else Kinds.of(np.array([row[1] for row in rows], dtype=object))
+        return np.array([row[0] for row in rows], dtype=np.int8), missing
+    answer = np.full(n, TRUE, dtype=np.int8)
     unknown = []
     for key in keys:
         one = match_attribute(sites, n, key, wanted[key], specs.get(key, _PLAIN))
@@ -301,6 +322,34 @@ def match_sites(
         if n and not answer.any():  # no other key can change it
             return answer, Kinds.same("", n)
     return answer, missing_of(keys, [rows & (answer == UNKNOWN) for rows in unknown], n)
+
+
+def _match_row(
+    sites: Mapping[str, Cells],
+    row: int,
+    keys: Sequence[str],
+    wanted: Mapping[str, tuple[str | bool, ...]],
+    specs: Mapping[str, Attribute],
+) -> tuple[int, str]:
+    """Ask one of few sites for every key: the answer, and what leaves it unknown."""
+    answer, unknown = TRUE, []
+    for key in keys:
+        spec = specs.get(key, _PLAIN)
+        column, one = spec.column or key, UNKNOWN
+        if column in sites:
+            one = _match_cell(sites[column][row], wanted[key], spec)
+            if spec.scheme is not None:
+                stated = sites.get(_scheme_column(spec, column))
+                if stated is None or _match_cell(stated[row], (spec.scheme,), _PLAIN) != TRUE:
+                    one = UNKNOWN
+        if one == UNKNOWN:
+            unknown.append(key)
+        answer = min(answer, one)
+    return answer, ";".join(unknown) if answer == UNKNOWN else ""
+
+
+def _scheme_column(spec: Attribute, column: str) -> str:
+    return spec.scheme_column or f"{column}_scheme"
 
 
 def missing_of(keys: Sequence[str], rows: Sequence[NDArray[np.bool_]], n: int) -> Kinds:
@@ -341,7 +390,7 @@ def match_attribute(
         return np.full(n, UNKNOWN, dtype=np.int8)
     answer = match_cells(sites[column], wanted, spec)
     if spec.scheme is not None:
-        stated = sites.get(spec.scheme_column or f"{column}_scheme")
+        stated = sites.get(_scheme_column(spec, column))
         if stated is None:
             return np.full(n, UNKNOWN, dtype=np.int8)
         same = match_cells(stated, (spec.scheme,), _PLAIN) == TRUE

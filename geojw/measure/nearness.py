@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -10,6 +12,9 @@ import shapely
 from geojw.measure.geodesy import AnalysisCRS, Floats, Geometries
 from geojw.measure.index import Selection, Shapes, even_cuts, in_threads, runs
 from geojw.measure.pieces import Ints
+
+WORTH_SITES = 64
+"""For so many sites another thread pays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,51 +57,122 @@ def nearest(shapes: Shapes, selection: Selection, analysis: AnalysisCRS, workers
     Nearest
         A row a site.
     """
-    n = len(shapes)
-    out = Nearest(np.full(n, np.inf), np.full(n, -1, dtype=np.int64), np.zeros((n, 2)))
-    if selection.is_empty or not n:
-        return out
-    if shapes.many:
-        return _compiled_nearest(out, shapes, selection, analysis, workers)
+    return Together(analysis, workers).ask(shapes, selection).nearest
+
+
+class Together:
+    """
+    What is nearest to some sites on several layers, measured in one go when the first of it is read.
+
+    Parameters
+    ----------
+    analysis
+        The CRS of sites and layers.
+    workers
+        Threads.
+    """
+
+    def __init__(self, analysis: AnalysisCRS, workers: int = 1) -> None:
+        self._analysis, self._workers = analysis, workers
+        self._open: list[Asked] = []
+
+    def ask(self, shapes: Shapes, selection: Selection) -> Asked:
+        """Ask for the nearest kept feature of each site."""
+        self._open.append(Asked(self, shapes, selection))
+        return self._open[-1]
+
+    def measure(self) -> None:
+        """Answer all that was asked."""
+        asked, self._open = self._open, []
+        few = []
+        for one in asked:
+            one.found = _nothing(len(one.shapes))
+            if len(one.shapes) and not one.selection.is_empty:
+                if one.shapes.many:
+                    _compiled_nearest(one.found, one.shapes, one.selection, self._analysis, self._workers)
+                else:
+                    few.append(one)
+        if few:
+            _few_nearest(few, self._analysis, self._workers)
+
+
+@dataclass(eq=False)
+class Asked:
+    """What is nearest to some sites of what a selection keeps, now or later."""
+
+    together: Together
+    shapes: Shapes
+    selection: Selection
+    found: Nearest | None = None
+
+    @property
+    def nearest(self) -> Nearest:
+        """A row a site."""
+        if self.found is None:
+            self.together.measure()
+        assert self.found is not None  # noqa: S101 - it was asked
+        return self.found
+
+
+def _nothing(n: int) -> Nearest:
+    return Nearest(np.full(n, np.inf), np.full(n, -1, dtype=np.int64), np.zeros((n, 2)))
+
+
+class _Candidates(NamedTuple):
+    """What may be nearest: row of the site, position of the feature, ends of the shortest line between them."""
+
+    row: Ints
+    feature: Ints
+    start: Floats
+    end: Floats
+
+
+def _few_nearest(asked: Sequence[Asked], analysis: AnalysisCRS, workers: int) -> None:
+    """Find candidates by GEOS, and measure those of all on the ellipsoid together."""
+    sites = np.concatenate([one.shapes.geometries for one in asked])
+    begins = np.cumsum([0, *(len(one.shapes) for one in asked)])
+    distortion = analysis.distortion(sites)
+    found: list[list[_Candidates]] = [[] for _ in sites]
 
     def find(part: slice) -> None:
-        rows = np.arange(part.start, part.stop)
-        meets = np.zeros(len(rows), dtype=bool)
-        if selection.layer.kind == "polygon":
-            meets[selection.tree.query(shapes.geometries[rows], predicate="intersects")[0]] = True
-        pieces = (selection.pieces, selection.owner, selection.tree)
-        for some, targets in ((rows[meets], pieces), (rows[~meets], selection.facets)):
-            if some.size and len(targets[0]):
-                _keep_nearest(out, shapes.geometries[some], some, targets, analysis)
+        for one, begin, end in zip(asked, begins[:-1], begins[1:], strict=True):
+            rows = np.arange(max(begin, part.start), min(end, part.stop))
+            if rows.size:
+                found[part.start] += _candidates(sites, rows, one.selection, distortion)
 
-    selection.facets  # noqa: B018 - made here, not by two threads at once
-    in_threads(find, even_cuts(n, 8 * workers), workers)
-    return out
-
-
-def _keep_nearest(
-    out: Nearest,
-    geometries: Geometries,
-    rows: Ints,
-    targets: tuple[Geometries, Ints, shapely.STRtree],
-    analysis: AnalysisCRS,
-) -> None:
-    """Measure candidates on the ellipsoid and write the nearest of each site."""
-    parts, owner, tree = targets
-    (site, part), planar = tree.query_nearest(geometries, return_distance=True, all_matches=True)
-    # What is farther in the plane by less than its distortion competes on the ellipsoid too.
-    reach = np.zeros(len(rows))
-    reach[site] = planar
-    reach *= 1.0 + 2.0 * analysis.distortion(geometries)
-    site, part = tree.query(geometries, predicate="dwithin", distance=reach + 1e-6)
-    ends = shapely.get_coordinates(shapely.shortest_line(geometries[site], parts[part])).reshape(-1, 2, 2)
-    _keep_first(out, rows[site], owner[part], ends[:, 0], ends[:, 1], analysis)
+    for one in asked:
+        one.selection.facets  # noqa: B018 - made here, not by two threads at once
+    in_threads(find, even_cuts(len(sites), min(8 * workers, 1 + len(sites) // WORTH_SITES)), workers)
+    all_ = _nothing(len(sites))
+    some = [part for parts in found for part in parts]
+    if some:
+        _keep_first(all_, _Candidates(*map(np.concatenate, zip(*some, strict=True))), analysis)
+    for one, begin, end in zip(asked, begins[:-1], begins[1:], strict=True):
+        one.found = Nearest(all_.distance_m[begin:end], all_.feature[begin:end], all_.away[begin:end])
 
 
-def _compiled_nearest(
-    out: Nearest, shapes: Shapes, selection: Selection, analysis: AnalysisCRS, workers: int
-) -> Nearest:
-    """Find candidates by compiled code."""
+def _candidates(sites: Geometries, rows: Ints, selection: Selection, distortion: Floats) -> Iterator[_Candidates]:
+    """Find what may be nearest to some of the sites."""
+    meets = np.zeros(len(rows), dtype=bool)
+    if selection.layer.kind == "polygon":
+        meets[selection.tree.query(sites[rows], predicate="intersects")[0]] = True
+    pieces = (selection.pieces, selection.owner, selection.tree)
+    for some, (parts, owner, tree) in ((rows[meets], pieces), (rows[~meets], selection.facets)):
+        if not (some.size and len(parts)):
+            continue
+        geometries = sites[some]
+        (site, part), planar = tree.query_nearest(geometries, return_distance=True, all_matches=True)
+        # What is farther in the plane by less than its distortion competes on the ellipsoid too.
+        reach = np.zeros(len(some))
+        reach[site] = planar
+        reach *= 1.0 + 2.0 * distortion[some]
+        site, part = tree.query(geometries, predicate="dwithin", distance=reach + 1e-6)
+        ends = shapely.get_coordinates(shapely.shortest_line(geometries[site], parts[part])).reshape(-1, 2, 2)
+        yield _Candidates(some[site], owner[part], ends[:, 0], ends[:, 1])
+
+
+def _compiled_nearest(out: Nearest, shapes: Shapes, selection: Selection, analysis: AnalysisCRS, workers: int) -> None:
+    """Find candidates by compiled code, and write the nearest."""
     from geojw.measure.near import nearest_candidates  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
     with selection.layer.lock:
@@ -108,14 +184,14 @@ def _compiled_nearest(
 
         def keep(some: slice) -> None:
             mine = slice(begins[some.start], begins[some.stop])  # noqa: B023 - run before the loop goes on
-            _keep_first(out, site[mine], feature[mine], start[mine], end[mine], analysis)  # noqa: B023
+            _keep_first(out, _Candidates(site[mine], feature[mine], start[mine], end[mine]), analysis)  # noqa: B023
 
         in_threads(keep, even_cuts(len(begins) - 1, 2 * workers), workers)
-    return out
 
 
-def _keep_first(out: Nearest, row: Ints, feature: Ints, start: Floats, end: Floats, analysis: AnalysisCRS) -> None:
+def _keep_first(out: Nearest, candidates: _Candidates, analysis: AnalysisCRS) -> None:
     """Measure candidates on the ellipsoid; write the nearest of each site, of equally near ones the first feature."""
+    row, feature, start, end = candidates
     distance = np.zeros(len(row))
     apart = np.any(start != end, axis=1)
     distance[apart] = analysis.distance_m(start[apart], end[apart])
@@ -159,10 +235,10 @@ def farthest_m(shapes: Shapes, area: shapely.Geometry, within_m: Floats, analysi
     """
     corners = np.asarray(shapely.points(shapely.get_coordinates(shapely.convex_hull(area))), dtype=object)
     corner_m = _farthest_corner_m(shapes.geometries, corners, analysis)
-    convex = shapely.equals(shapely.convex_hull(shapes.geometries), shapes.geometries)
-    out = np.where((corner_m > within_m) | convex, corner_m, np.inf)
-    rows = np.flatnonzero(np.isinf(out))
+    out, rows = corner_m.copy(), np.flatnonzero(~(corner_m > within_m))
+    rows = rows[~shapely.equals(shapely.convex_hull(shapes.geometries[rows]), shapes.geometries[rows])]
     if rows.size:  # the buffer lies within the true distance
+        out[rows] = np.inf
         wide = shapely.buffer(shapes.geometries[rows], np.maximum(within_m[rows], 0.0), quad_segs=256)
         held = rows[np.asarray(shapely.covers(wide, area), dtype=bool)]
         out[held] = corner_m[held]

@@ -93,6 +93,8 @@ def _few_pairs(shapes: Shapes, layer: LayerIndex, workers: int) -> Pairs:
     """Measure by GEOS, piece by piece."""
     with layer.lock:
         site, piece = layer.everything.tree.query(shapes.geometries)
+        if not len(site):
+            return Pairs.none()
         order = np.lexsort((site, piece))
         site, piece = site[order], piece[order]
         overlap = np.zeros(len(site))

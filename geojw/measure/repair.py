@@ -177,11 +177,11 @@ def _mended(geometry: Geometries, crs: CRS, analysis: AnalysisCRS, *, kept: bool
     shapes[~_finite(shapes)] = shapely.Polygon()
     bent = np.flatnonzero(~are_valid(shapes, kept=kept))  # thin shapes may cross themselves once projected
     shapes[bent] = [_made_valid(shape) for shape in shapes[bent]]
-    raw = flat.copy()
-    raw[invalid] = analysis.project(flat[invalid], crs)
-    changed = np.zeros(len(flat))
-    with np.errstate(invalid="ignore"):  # what is nowhere has no area
-        changed[invalid] = np.abs(shapely.area(shapes[invalid]) - shapely.area(raw[invalid]))
+    raw, changed = flat.copy(), np.zeros(len(flat))
+    if invalid.any():
+        raw[invalid] = analysis.project(flat[invalid], crs)
+        with np.errstate(invalid="ignore"):  # what is nowhere has no area
+            changed[invalid] = np.abs(shapely.area(shapes[invalid]) - shapely.area(raw[invalid]))
     whole = ~invalid
     whole[bent] = False
     return shapes, Repairs(invalid, why, changed, raw, whole)
