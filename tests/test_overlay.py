@@ -224,6 +224,33 @@ def test_of_equally_near_features_the_lowest_id() -> None:
     assert found.feature.tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_distances_to_several_layers_are_measured_together(workers: int) -> None:
+    """Each as if it were the only one, with threads or without, whoever is read first; none where nothing is kept."""
+    rng = np.random.default_rng(16)
+    spots = rng.uniform(-3000, 3000, (30, 2))
+    points = layer_of([shapely.Point(xy) for xy in spots], "point")
+    blobs = layer_of([shapely.Point(xy).buffer(150.0, quad_segs=4) for xy in spots[::-1] + 40.0])
+    kept = [
+        points.everything,
+        points.select(np.arange(30) % 2 == 0),
+        blobs.everything,
+        blobs.select(np.zeros(30, bool)),
+    ]
+    sites = [Shapes.of(shapely.points(rng.uniform(-4000, 4000, (count, 2)))) for count in (90, 1, 40, 7)]
+    together = nearness.Together(HERE, workers)
+    asked = [together.ask(some, selection) for some in sites for selection in kept]
+    found = [one.nearest for one in reversed(asked)][::-1]
+    alone = [nearness.nearest(some, selection, HERE) for some in sites for selection in kept]
+    for one, other in zip(found, alone, strict=True):
+        for part in ("distance_m", "feature", "away"):
+            assert np.array_equal(getattr(one, part), getattr(other, part))
+    planar = shapely.distance(sites[0].geometries[:, None], points.geometries[None, :]).min(axis=1)
+    assert found[0].distance_m == pytest.approx(planar, rel=2e-5)
+    assert np.isinf(found[3].distance_m).all()
+    assert (found[3].feature == -1).all()
+
+
 def test_the_ring_is_decided_by_distance_not_by_a_drawn_buffer() -> None:
     """A drawn circle of 3 km is up to 3.6 m short: a site 3 m inside the limit is not in it, and near all the same."""
     turn = np.pi / 64

@@ -12,11 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import geojw
+from geojw.decide.batch import Columns
 from geojw.decide.screening import screen
 from geojw.intake.site_files import SiteFiles, read_sites
-from geojw.intake.sites import place
+from geojw.intake.sites import place, sites_of
+from geojw.law.access_list import FALSE, FEW, TRUE, match_sites
+from geojw.law.catalogue import Attribute
 from geojw.measure.geodesy import AnalysisCRS
 
 CENTRE = (106.33, 29.52)
@@ -607,3 +612,97 @@ def test_minizone_sites(minizone: Path) -> None:
     assert len(sites) + len(sites.rejected) == 90
     assert len(sites.rejected) == 0
     assert (minizone / "sites.gpkg").read_bytes() == before
+
+
+# ------------------------------------------------------------------------------ frames, few and many
+
+
+def frame_of(ids: list[str], shapes: list[shapely.Geometry], **columns: list[object]) -> gpd.GeoDataFrame:
+    return gpd.GeoDataFrame({"site_id": ids, **columns}, geometry=shapes, crs=4490)
+
+
+SPOT = shapely.box(106.36, 29.52, 106.361, 29.521)
+
+
+def test_rows_of_a_frame_that_are_refused_are_named_by_their_number() -> None:
+    """Also where some were refused before, and others were put in order; the frame itself stays as it was."""
+    bow = shapely.Polygon([(106.36, 29.52), (106.361, 29.521), (106.361, 29.52), (106.36, 29.521)])
+    given = frame_of(["b", "twice", "a", "empty", "twice", "bow"], [SPOT, SPOT, SPOT, shapely.Polygon(), SPOT, bow])
+    before = given.copy()
+    placed = place(sites_of(given), AnalysisCRS(106.36, 29.52))
+    assert placed.frame.index.tolist() == ["a", "b", "bow"]
+    assert [(row.source, row.row, row.site_id, row.reason.key) for row in placed.rejected.itertuples()] == [
+        ("frame", 2, "twice", "site_id_twice"), ("frame", 4, "empty", "site_empty"),
+        ("frame", 5, "twice", "site_id_twice"),
+    ]  # fmt: skip
+    assert [fault.where for fault in placed.remarks] == ["frame, 6 (bow)"]
+    one = place(sites_of(given.iloc[[5]]), AnalysisCRS(106.36, 29.52))
+    assert [fault.where for fault in one.remarks] == ["frame, 1 (bow)"]
+    empty = place(sites_of(given.iloc[[3]]), AnalysisCRS(106.36, 29.52))
+    assert empty.rejected[["source", "row", "site_id"]].to_numpy().tolist() == [["frame", 1, "empty"]]
+    for some in (placed, one, empty):
+        assert list(some.frame.columns) == ["site_id", "geometry"]
+        assert some.frame.crs.equals(AnalysisCRS(106.36, 29.52).crs)
+    assert given.equals(before)
+    assert given.crs == before.crs
+
+
+def test_what_was_placed_is_the_users_to_change() -> None:
+    given = frame_of(["a"], [SPOT], name=["old"])
+    sites = sites_of(given)
+    placed = place(sites, AnalysisCRS(106.36, 29.52))
+    placed.frame.loc["a", "name"] = "new"
+    placed.frame.loc["a", "geometry"] = shapely.Point(0, 0)
+    assert (given["name"].iloc[0], sites.frame["name"].iloc[0]) == ("old", "old")
+    assert given.geometry.iloc[0].equals(SPOT)
+    assert sites.frame.geometry.iloc[0].equals(SPOT)
+
+
+CELLS = st.sampled_from([
+    "", "/", "26", "2651", "26;30", "3011", " 30 ", "a;", "true", "否", "perhaps", "b", 26, 26.0, 2651.0, 3, True,
+    False, None, np.nan, 9007199254740993,
+])  # fmt: skip
+WANTED = st.sampled_from([("26*",), ("2651", "30*"), ("b", "a"), (True,), (False,), ("true",), ("9007199254740993",)])
+SPECS = st.sampled_from([
+    Attribute(), Attribute(type="code"), Attribute(type="boolean"), Attribute(type="code", codes=("26*", "30*")),
+    Attribute(type="code", digits=4), Attribute(scheme="GB"), Attribute(scheme="GB", scheme_column="said"),
+    Attribute(column="other"), Attribute(column="absent"),
+])  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(
+        st.tuples(CELLS, CELLS, st.sampled_from(["GB", "", "X"]), st.sampled_from(["GB", ""])), min_size=1, max_size=9
+    ),
+    st.dictionaries(st.sampled_from(["one", "other"]), WANTED, max_size=2),
+    SPECS,
+    SPECS,
+)
+def test_few_sites_are_matched_as_many(
+    rows: list[tuple[object, ...]], wanted: dict[str, tuple[str | bool, ...]], one: Attribute, other: Attribute
+) -> None:
+    """One by one in a frame of their own, and as part of more than are looked at row by row."""
+    frame = pd.DataFrame(rows, columns=["one", "other", "one_scheme", "said"], dtype=object)
+    frame = gpd.GeoDataFrame(frame, geometry=[shapely.Point(0, 0)] * len(frame), crs=4490)
+    again = pd.concat([frame] * FEW, ignore_index=True)
+    specs = {"one": one, "other": other}
+    answers, missing = match_sites(Columns(again), len(again), wanted, specs)
+    for row in range(len(frame)):
+        answer, lacks = match_sites(Columns(frame.iloc[[row]]), 1, wanted, specs)
+        assert (answer[0], lacks.plain()[0]) == (answers[row], missing.plain()[row])
+    few, lacks = match_sites(Columns(frame), len(frame), wanted, specs)
+    assert few.tolist() == answers[: len(frame)].tolist()
+    assert lacks.plain().tolist() == missing.plain()[: len(frame)].tolist()
+
+
+@pytest.mark.parametrize("count", [1, 5, FEW + 1])
+def test_long_numbers_are_matched_to_the_last_digit(count: int) -> None:
+    """Beside a column of fractions too, in which they would lose it; the geometry is no attribute."""
+    number, other = 9007199254740993, 9007199254740992
+    frame = frame_of(["x"] * count, [SPOT] * count, code=[number] * count, height=[0.5] * count).drop(columns="site_id")
+    cells = Columns(frame)
+    assert match_sites(cells, count, {"code": (str(number),)}, {})[0].tolist() == [TRUE] * count
+    assert match_sites(cells, count, {"code": (str(other),)}, {})[0].tolist() == [FALSE] * count
+    assert list(cells) == ["code", "height"]
+    assert "geometry" not in cells
