@@ -31,7 +31,6 @@ OVERLAPS = (
     "site_id", "layer", "feature_id", "overlap_m2", "overlap_share", "distance_m", "rules", "overlap_m", "data",
 )  # fmt: skip
 
-NUMBERS = frozenset({"value", "limit", "margin"})
 WORDS = frozenset({
     "rule_id", "layer", "outcome", "effect", "measure", "op", "certainty", "basis", "says", "margin_unit", "reason",
     "claimed", "data", "rules",
@@ -56,11 +55,6 @@ WINDS = ("n", "ne", "e", "se", "s", "sw", "w", "nw", "any")
 
 Cells = np.ndarray[Any, Any] | Kinds | str
 """A column, or the text that all its rows have in common."""
-
-NOBODY: Mapping[str, Any] = {"row": np.zeros(0, dtype=np.int64)} | {
-    name: np.zeros(0, dtype=float if name in NUMBERS else object) for name in FINDINGS[1:]
-}
-"""The columns of a rule that governs no site."""
 
 Columns = Mapping[str, Any]
 """The `Cells` of a table to be: one frame is made of a whole batch, for small frames cost more than their figures."""
@@ -245,10 +239,10 @@ def findings_of(batch: Batch, puts: Sequence[Put]) -> Columns:
     -------
     Columns
         `FINDINGS` but the first, a row for each rule and site that it governs, and ``row``, the site's position in the
-        batch.
+        batch; that alone, empty, where no rule governs any.
     """
     if not puts:
-        return NOBODY
+        return {"row": np.zeros(0, dtype=np.int64)}
     rows = _Rows(batch, puts)
     lang, outcome = batch.lang, rows.outcome
     tested = (outcome == HIT) | (outcome == CLEAR)
@@ -303,8 +297,9 @@ class _Rows:
 
     def of(self, part: Callable[[Answer], np.ndarray[Any, Any]], no: object) -> np.ndarray[Any, Any]:
         """Give a part of the answers, or what stands for it where a layer failed."""
+        kind = object if isinstance(no, str) else None
         return np.concatenate([
-            np.full(len(put.rows), no) if put.answer is None else part(put.answer)[put.some] for put in self.puts
+            np.full(len(put.rows), no, kind) if put.answer is None else part(put.answer)[put.some] for put in self.puts
         ])  # fmt: skip
 
     def _stacked(self, columns: Sequence[Kinds | None]) -> Kinds:
@@ -324,10 +319,7 @@ class _Rows:
     @cached_property
     def features(self) -> Texts:
         """What the answers rest on."""
-        return np.concatenate([
-            np.full(len(put.rows), "", dtype=object) if put.answer is None else put.answer.features[put.some]
-            for put in self.puts
-        ])  # fmt: skip
+        return self.of(lambda answer: answer.features, "")
 
     @cached_property
     def measure(self) -> Kinds:

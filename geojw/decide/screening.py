@@ -326,7 +326,7 @@ class _OneLayer:
     def __init__(
         self, batch: Batch, name: str, rules: list[Rule], source: Source, near: shapely.Geometry | None, day: date
     ) -> None:
-        self.name = name
+        self.name, self._puts = name, list[Put]()
         self._batch, self._rules, self._source, self._near, self._day = batch, rules, source, near, day
         self._reach_m = max([0.0, *(rule.test.value for rule in rules if rule.test.is_distance)]) * 2.0 + NEAR_M
         self._read()

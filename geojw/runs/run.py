@@ -314,9 +314,8 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
     """Screen batch by batch, the next being read and the last put into tables and written; give what a map needs."""
     zone, options = summary.zone, summary.options
     only = summary.large and not options.all_geometry
-
-    def left() -> Iterator[Sites]:
-        yield from files.batches(options.batch, range(summary.resumed))
+    _begun(files, summary, output)
+    batches = iter(files.batches(options.batch, range(summary.resumed)))
 
     def read() -> Sites | None:
         sites = next(batches, None)
@@ -342,11 +341,9 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
 
     suspected: list[Fault] = []
     behind: list[Future[tuple[Screening | None, Tally]]] = []
-    batches, first = left(), True
+    done, first = summary.screened, True
     with _settled(), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        ahead = None if options.resume else reader.submit(read)  # beside the layers
-        _begun(files, summary, output)
-        ahead, done = ahead or reader.submit(read), summary.screened
+        ahead = reader.submit(read)
         while (placed := ahead.result()) is not None:
             ahead = reader.submit(read)
             progress("screening", done, summary.read)
