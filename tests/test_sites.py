@@ -640,7 +640,9 @@ def test_rows_of_a_frame_that_are_refused_are_named_by_their_number() -> None:
     assert [fault.where for fault in one.remarks] == ["frame, 1 (bow)"]
     empty = place(sites_of(given.iloc[[3]]), AnalysisCRS(106.36, 29.52))
     assert empty.rejected[["source", "row", "site_id"]].to_numpy().tolist() == [["frame", 1, "empty"]]
-    for some in (placed, one, empty):
+    again = place(sites_of(given.iloc[[0, 3]].assign(_row="7", _source="a file")), AnalysisCRS(106.36, 29.52))
+    assert again.rejected[["source", "row", "site_id"]].to_numpy().tolist() == [["frame", 2, "empty"]]
+    for some in (placed, one, empty, again):
         assert list(some.frame.columns) == ["site_id", "geometry"]
         assert some.frame.crs.equals(AnalysisCRS(106.36, 29.52).crs)
     assert given.equals(before)

@@ -273,7 +273,7 @@ def _screen_batch(sites: gpd.GeoDataFrame, source: Source, day: date, lang: str,
         lang=lang,
         workers=workers,
     )
-    near = shapely.box(*sites.total_bounds) if 0 < len(sites) <= FEW_SITES else None
+    near = shapely.box(*shapely.total_bounds(batch.shapes.geometries)) if 0 < len(sites) <= FEW_SITES else None
     findings: list[Columns] = []
     overlaps: list[Columns] = []
     notes: list[tuple[str, str, str, str]] = []

@@ -64,18 +64,20 @@ def sites_of(frame: gpd.GeoDataFrame) -> Sites:
     if frame.crs is None:
         raise SitesError([Fault("sites_crs_absent", "sites")])
     ids = frame["site_id"] if "site_id" in frame.columns else frame.index
-    out = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame.copy()
+    out = frame.rename_geometry("geometry") if frame.active_geometry_name != "geometry" else frame.copy()
+    if "_source" in frame.columns or "_row" in frame.columns:  # of the file that it came from
+        out = _numbered(out)
     out.index = pd.Index([text_of(v) or f"frame-{n}" for n, v in enumerate(ids, 1)], name="site_id", dtype=object)
     if out.index.is_unique and out.index.is_monotonic_increasing:  # as a single site: nothing to be said of its row
         return Sites(out, none_rejected())
     twice = np.where(out.index.duplicated(keep=False), "site_id_twice", "")
-    kept, rejected = parted(_numbered(out), twice.astype(object))
+    kept, rejected = parted(out if "_row" in out.columns else _numbered(out), twice.astype(object))
     return Sites(kept.sort_index(), rejected)
 
 
 def _numbered(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Give sites with the columns that say where each comes from; without them, a frame is its own source."""
-    return frame if "_row" in frame.columns else frame.assign(_source="frame", _row=np.arange(1, len(frame) + 1))
+    """Give a frame the columns that say where each site comes from: from itself."""
+    return frame.assign(_source="frame", _row=np.arange(1, len(frame) + 1))
 
 
 def parted(frame: gpd.GeoDataFrame, reasons: np.ndarray[Any, Any]) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
@@ -121,14 +123,15 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
         In the analysis CRS, every geometry valid; the rest is in `rejected`.
     """
     frame, renamed = mapped(sites.frame, wanted)
-    geometry = np.asarray(frame.geometry.values, dtype=object)
-    shapes, bad = in_analysis(geometry, frame.crs, analysis)
+    delivered = frame.geometry
+    geometry = np.asarray(delivered.values, dtype=object)
+    shapes, bad = in_analysis(geometry, delivered.crs, analysis)
     reasons = _refusals(geometry, shapes)
     if "_reason" in frame.columns:
         told = frame["_reason"].to_numpy(dtype=object)
         reasons = np.where(pd.isna(told), reasons, told)
     refused = reasons != ""
-    if refused.any() or bad.invalid.any():
+    if "_row" not in frame.columns and (refused.any() or bad.invalid.any()):
         frame = _numbered(frame)
     remarks = tuple(
         Fault(
@@ -146,7 +149,7 @@ def place(sites: Sites, analysis: AnalysisCRS, wanted: Iterable[str] = ()) -> Si
         rejected = pd.concat([sites.rejected, rejected], ignore_index=True)
         rejected = rejected.sort_values(["source", "row"], ignore_index=True)
     degrees = None
-    if frame.crs.equals(WORLD, ignore_axis_order=True):
+    if delivered.crs.equals(WORLD, ignore_axis_order=True):
         degrees = bad.raw[~refused]
         degrees[~bad.whole[~refused]] = None
     return Sites(placed, rejected, (*sites.remarks, *renamed, *remarks), degrees)
