@@ -323,8 +323,8 @@ def in_threads(work: Callable[[slice], None], cuts: Sequence[int], workers: int)
     """Run `work` on the slices between the cuts; results must not depend on which thread does what."""
     slices = [slice(a, b) for a, b in pairwise(cuts) if b > a]
     if workers <= 1 or len(slices) <= 1 or current_thread().name.startswith(POOL):  # one of ours would wait for itself
-        for part in slices:
-            work(part)
+        if slices:  # nobody to share with: each slice would wait for the interpreter again, and make its room
+            work(slice(slices[0].start, slices[-1].stop))
         return
     futures = [_pool(workers, os.getpid()).submit(work, part) for part in slices]
     wait(futures)
