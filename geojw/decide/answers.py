@@ -379,7 +379,9 @@ class OnLayer:
         for same in self._alike(kept):
             u = accuracy[same][0]
             least = np.minimum(least, self._nearest_of_all(kept.possible & same).distance_m - u)
-            most = np.minimum(most, self._nearest_of_all(kept.certain & ~adrift & same).distance_m + u)
+            surely = kept.certain & ~adrift & same
+            if surely.any():  # else nothing would be found, however much is read
+                most = np.minimum(most, self._nearest_of_all(surely).distance_m + u)
             for feature in np.flatnonzero(kept.certain & adrift & same):
                 most = np.minimum(most, self._farthest(int(feature), test.value - u - np.nan_to_num(site)) + u)
         near: Callable[[Floats], Any] = test.holds if test.is_presence else lambda d: ~test.holds(d)
