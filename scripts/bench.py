@@ -960,18 +960,6 @@ def busy() -> str:
     )
 
 
-def loop_s() -> float:
-    """Time a fixed piece of work, the best of five: by it runs on a machine that changes its speed can be compared."""
-
-    def once() -> float:
-        started, total = time.perf_counter(), 0
-        for number in range(3_000_000):
-            total += number
-        return time.perf_counter() - started
-
-    return min(once() for _ in range(5))
-
-
 def chart(results: Results) -> str:
     """Draw seconds against sites, both by powers of ten, as SVG."""
     import matplotlib as mpl  # noqa: PLC0415 - only where it is drawn
@@ -1137,12 +1125,11 @@ def main() -> int:
     if asked.child:
         print(json.dumps(CHILDREN[asked.child[0]](*asked.child[1:])))
         return 0
-    load, before = busy(), loop_s()
+    load = busy()
     with tempfile.TemporaryDirectory(prefix="geojw-bench-") as folder:
         plan = planned(asked, (asked.work or Path(folder)).resolve())
         results = measure(plan, asked.only)
-    pace = f"A fixed loop of Python took {before:.2f} s when the run began and {loop_s():.2f} s when it ended."
-    text = page(plan, results, f"{load} {pace}", quick=asked.quick)
+    text = page(plan, results, load, quick=asked.quick)
     print(text)
     if asked.write:
         sections.write(ROOT / "docs" / "performance.md", text)
