@@ -62,13 +62,16 @@ class Kinds(NamedTuple):
         return pd.Categorical.from_codes(self.code, pd.Index(self.texts)) if coded else self.plain()
 
 
+ARRAY_EACH_ROWS = 1_000
+"""From so many rows on a column of texts has an array of its own."""
+
 TEXT = pd.StringDtype(na_value=np.nan)
 """What pandas makes of texts."""
 
 
 def framed(columns: Mapping[str, Any]) -> pd.DataFrame:
     """
-    Make a small table; its columns of texts are parts of one array, which costs less than an array each.
+    Make a table; of a small one all columns of texts are parts of one array, which costs less than an array each.
 
     Parameters
     ----------
@@ -77,7 +80,7 @@ def framed(columns: Mapping[str, Any]) -> pd.DataFrame:
     """
     words = [name for name, column in columns.items() if column.dtype == object]
     n = len(columns[words[0]]) if words else 0
-    if not n:
+    if not n or n >= ARRAY_EACH_ROWS:
         return pd.DataFrame(columns)
     all_ = pd.array(np.concatenate([columns[name] for name in words]), dtype=TEXT)
     parts = {name: all_[at * n : (at + 1) * n] for at, name in enumerate(words)}

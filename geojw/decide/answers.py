@@ -340,8 +340,9 @@ class OnLayer:
     def _distance(self, rule: Rule, kept: Kept) -> Answer:
         test, n = rule.test, len(self.shapes)
         sure_ones, maybe_ones = kept.certain & ~self.data.adrift, kept.possible
+        alike = self._alike(kept)
         for ones in (sure_ones, maybe_ones):
-            for some in (ones, *(ones & same for same in self._alike(kept))):
+            for some in (ones, *(ones & same for same in alike)):
                 self._asked_of_all(some)  # all are measured together when the first is read
         near, sure = self._nearest_of_all(maybe_ones), self._nearest_of_all(sure_ones)
         low, feature = sure.distance_m.copy(), sure.feature.copy()
@@ -359,7 +360,7 @@ class OnLayer:
         margin = (value - test.value) * (1.0 if test.is_presence else -1.0)
         return Answer(
             verdict, value, lambda: margin, np.full(n, METRES),
-            self._firm_distance(test, kept, found), no, Kinds.same("distance_m", n),
+            self._firm_distance(test, kept, found, alike), no, Kinds.same("distance_m", n),
             features, self._why_open(kept, verdict == UNKNOWN, no), np.where(found[:, None], sure.away, near.away),
         )  # fmt: skip
 
@@ -371,12 +372,12 @@ class OnLayer:
         accuracy = self.data.accuracy_m
         return [accuracy == u for u in np.unique(accuracy[kept.possible & ~np.isnan(accuracy)])]
 
-    def _firm_distance(self, test: Test, kept: Kept, found: Bools) -> Bools:
+    def _firm_distance(self, test: Test, kept: Kept, found: Bools, alike: list[Bools]) -> Bools:
         """Whether the find or its absence survives the accuracy of every feature and of the site."""
         n = len(self.shapes)
         most, least = np.full(n, np.inf), np.full(n, np.inf)
         accuracy, site, adrift = self.data.accuracy_m, self.batch.accuracy_m, self.data.adrift
-        for same in self._alike(kept):
+        for same in alike:
             u = accuracy[same][0]
             least = np.minimum(least, self._nearest_of_all(kept.possible & same).distance_m - u)
             surely = kept.certain & ~adrift & same

@@ -285,15 +285,15 @@ class _Rows:
         self.put = Kinds(self.at, np.array(puts, dtype=object))
         self.site = np.concatenate([put.rows for put in puts])
         self.margin = np.concatenate([put.margin for put in puts])
-        self.asked = self._stacked([put.asked for put in puts])
+        self.asked = self.stacked([put.asked for put in puts])
 
     def each(self, text: Callable[[Put], str]) -> Kinds:
         """Give a text of every rule."""
         return Kinds(self.at, np.array([text(put) for put in self.puts], dtype=object))
 
-    def number(self, figure: Callable[[Put], float]) -> Floats:
-        """Give a figure of every rule."""
-        return np.array([figure(put) for put in self.puts], dtype=float)[self.at]
+    def number(self, figure: Callable[[Put], float]) -> np.ndarray[Any, Any]:
+        """Give a figure of every rule, or whether something holds of it."""
+        return np.array([figure(put) for put in self.puts])[self.at]
 
     def of(self, part: Callable[[Answer], np.ndarray[Any, Any]], no: object) -> np.ndarray[Any, Any]:
         """Give a part of the answers, or what stands for it where a layer failed."""
@@ -302,7 +302,7 @@ class _Rows:
             np.full(len(put.rows), no, kind) if put.answer is None else part(put.answer)[put.some] for put in self.puts
         ])  # fmt: skip
 
-    def _stacked(self, columns: Sequence[Kinds | None]) -> Kinds:
+    def stacked(self, columns: Sequence[Kinds | None]) -> Kinds:
         """Put a column of texts of every rule together; without one they are empty."""
         code, texts = np.zeros(len(self.site), dtype=np.int64), [""]
         for part, column in zip(self.parts, columns, strict=True):
@@ -325,7 +325,7 @@ class _Rows:
     def measure(self) -> Kinds:
         """What was taken, or would have been."""
         shapes = self.batch.shapes
-        return self._stacked([
+        return self.stacked([
             (natural_measures(put.rule, put.row, shapes) if put.answer is None else put.answer.measure).take(put.some)
             for put in self.puts
         ])  # fmt: skip
@@ -333,7 +333,7 @@ class _Rows:
     @cached_property
     def why(self) -> Kinds:
         """What leaves the answers unknown."""
-        return self._stacked([None if put.answer is None else put.answer.why.take(put.some) for put in self.puts])
+        return self.stacked([None if put.answer is None else put.answer.why.take(put.some) for put in self.puts])
 
     # -- outcome and effect -----------------------------------------------------------------------
 
@@ -346,12 +346,12 @@ class _Rows:
             if put.rule.unless:
                 shown, keys = self.batch.matched(put.rule.unless)
                 lifted[part], unshown[-1] = shown[put.some], keys.take(put.some)
-        return lifted, self._stacked(unshown)
+        return lifted, self.stacked(unshown)
 
     @cached_property
     def outcome(self) -> Ints:
         """Follow DESIGN's order of decision; give positions in `OUTCOMES`."""
-        failed = np.array([put.answer is None for put in self.puts])[self.at]
+        failed = self.number(lambda put: put.answer is None)
         test = self.of(lambda answer: answer.test, UNKNOWN)
         fails, hits = test == FALSE, (test == TRUE) & (np.concatenate([put.applies for put in self.puts]) == TRUE)
         outcome = np.where(failed, SOURCE_FAILED, NOT_EVALUABLE)
@@ -371,7 +371,7 @@ class _Rows:
 
     @cached_property
     def _effects(self) -> tuple[Ints, Kinds]:
-        rank, missing = np.array([put.rule.rank for put in self.puts])[self.at], list[Kinds | None]()
+        rank, missing = self.number(lambda put: put.rule.rank), list[Kinds | None]()
         for put, part in zip(self.puts, self.parts, strict=True):
             stricter, open_ = np.zeros(len(put.rows), dtype=np.int64), []
             missing.append(None)
@@ -382,7 +382,7 @@ class _Rows:
             if open_:
                 missing[-1] = missing_of([proof.key for proof in put.rule.proofs], open_, len(put.rows))
                 rank[part] = np.where(stricter > 0, stricter, rank[part])
-        return rank, self._stacked(missing)
+        return rank, self.stacked(missing)
 
     @property
     def effect(self) -> Ints:
@@ -410,7 +410,7 @@ def _remedies(rows: _Rows) -> Texts:
     if hits.size:
         columns = (rows.put.take(hits), rows.exception[1].take(hits), rows.unproved.take(hits))
         shown = crossed(lambda *of: _to_show(batch, *of), *columns).plain()
-        found = np.array([put.rule.test.is_presence for put in rows.puts])[rows.at[hits]]
+        found = rows.number(lambda put: put.rule.test.is_presence)[hits]
         out[hits[~found]] = _unled(shown[~found], batch.lang)
         out[hits[found]] = _changes(rows, hits[found]) + shown[found]
     if open_.size:
@@ -452,12 +452,11 @@ def _named(batch: Batch, key: str) -> str:
 
 def _changes(rows: _Rows, some: Ints) -> Texts:
     """Say how the sites of some rows would have to change themselves."""
-    lang, shapes, puts = rows.batch.lang, rows.batch.shapes, rows.puts
-    site, at = rows.site[some], rows.at[some]
-    share = np.array([put.rule.test.is_share for put in puts])[at]
-    over = rows.value[some] - np.array([put.rule.test.value for put in puts])[at]
+    lang, shapes, site = rows.batch.lang, rows.batch.shapes, rows.site[some]
+    over = (rows.value - rows.number(lambda put: put.rule.test.value))[some]
+    share = rows.number(lambda put: put.rule.test.is_share)[some]
+    near = rows.number(lambda put: put.rule.test.is_distance)[some]
     texts = figures(np.where(share, over * shapes.size[site], over))
-    near = np.array([put.rule.test.is_distance for put in puts])[at]
     out = np.full(len(some), "", dtype=object)
     for dimension, key in enumerate(("remedy.move_out", "remedy.remove_m", "remedy.remove_m2")):
         these = np.flatnonzero(~near & (shapes.dimension[site] == dimension))
@@ -465,7 +464,7 @@ def _changes(rows: _Rows, some: Ints) -> Texts:
     these = np.flatnonzero(near)
     if these.size:
         towards = np.array([say(f"compass.{wind}", lang) for wind in WINDS], dtype=object)
-        away = np.concatenate([_away(put) for put in puts])[some[these]]
+        away = np.concatenate([_away(put) for put in rows.puts])[some[these]]
         out[these] = filled(
             template("remedy.move", lang), len(these), distance=figures(np.abs(rows.margin[some[these]])),
             towards=towards[_winds(away)], feature=rows.features[some[these]],
@@ -481,12 +480,16 @@ def _away(put: Put) -> Floats:
 
 def _reasons(rows: _Rows) -> Kinds:
     """Say why an outcome is unknown, in words for machines."""
-    outcome, code = rows.outcome, np.zeros(len(rows.outcome), dtype=np.int64)
-    unknown = np.flatnonzero(outcome >= NO_COVERAGE)
-    columns = (Kinds(outcome, OUTCOMES), rows.asked, rows.why)
-    why = crossed(_reason, rows.put.take(unknown), *(column.take(unknown) for column in columns))
-    code[unknown] = why.code + 1
-    return Kinds(code, np.concatenate([_BLANK, why.texts]))
+    unknown = np.flatnonzero(rows.outcome >= NO_COVERAGE)
+    columns = (rows.put, Kinds(rows.outcome, OUTCOMES), rows.asked, rows.why)
+    return _only_at(unknown, crossed(_reason, *(column.take(unknown) for column in columns)), len(rows.outcome))
+
+
+def _only_at(rows: Ints, kinds: Kinds, n: int) -> Kinds:
+    """Give a column of `n` rows that is empty but for some."""
+    code = np.zeros(n, dtype=np.int64)
+    code[rows] = kinds.code + 1
+    return Kinds(code, np.concatenate([_BLANK, kinds.texts]))
 
 
 def _reason(put: Put, outcome: str, keys: str, what: str) -> str:
@@ -499,23 +502,23 @@ def _reason(put: Put, outcome: str, keys: str, what: str) -> str:
 
 def _claims(rows: _Rows) -> Kinds:
     """Give the attributes on which an exception rests, which nobody checked."""
-    code, texts_ = np.zeros(len(rows.site), dtype=np.int64), [""]
-    batch = rows.batch
+    claims = list[Kinds | None]()
     for put, part in zip(rows.puts, rows.parts, strict=True):
-        lifted = part.start + np.flatnonzero(rows.outcome[part] == LIFTED)
-        if not lifted.size:
-            continue
-        keys = sorted(put.rule.unless)
-        cells = [texts(batch.attributes[batch.pack.attribute(key).column or key])[rows.site[lifted]] for key in keys]
+        lifted = np.flatnonzero(rows.outcome[part] == LIFTED)
+        said = _claimed(rows.batch, sorted(put.rule.unless), put.rows[lifted]) if lifted.size else None
+        claims.append(None if said is None else _only_at(lifted, said, len(put.rows)))
+    return rows.stacked(claims)
 
-        def claim(*values: str) -> str:
-            said = [f"{key}={value}" for key, value in zip(keys, values, strict=True)]  # noqa: B023 - called at once
-            return say("claimed", batch.lang, pairs=", ".join(said))
 
-        claims = crossed(claim, *map(Kinds.of, cells))
-        code[lifted] = claims.code + len(texts_)
-        texts_.extend(claims.texts)
-    return Kinds(code, np.array(texts_, dtype=object))
+def _claimed(batch: Batch, keys: Sequence[str], sites: Ints) -> Kinds:
+    """Say what some sites claim."""
+    cells = [texts(batch.attributes[batch.pack.attribute(key).column or key])[sites] for key in keys]
+
+    def claim(*values: str) -> str:
+        said = [f"{key}={value}" for key, value in zip(keys, values, strict=True)]
+        return say("claimed", batch.lang, pairs=", ".join(said))
+
+    return crossed(claim, *map(Kinds.of, cells))
 
 
 def _words(cell: str) -> list[str]:

@@ -450,7 +450,7 @@ def _framed(cells: dict[str, Column], batch: Batch) -> pd.DataFrame:
     for name, column in cells.items():
         if name != "row":
             out[name] = column.column(coded=many and name in WORDS) if isinstance(column, Kinds) else column
-    return pd.DataFrame(out) if many else framed(out)
+    return framed(out)
 
 
 def _codes(column: Column) -> Ints:

@@ -56,8 +56,7 @@ def verdicts_of(findings: Mapping[str, Any], batch: Batch) -> pd.DataFrame:
         "data": _with_claims(decided["data"], decided["lifted"]).column(coded=coded),
         "verdict_text": _renamed(decided["verdict"], words).column(coded=coded),
     }
-    columns = {name: out[name] for name in VERDICTS}
-    return pd.DataFrame(columns) if coded else framed(columns)
+    return framed({name: out[name] for name in VERDICTS})
 
 
 def _with_claims(data: Kinds, lifted: Kinds) -> Kinds:

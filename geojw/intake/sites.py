@@ -71,7 +71,7 @@ def sites_of(frame: gpd.GeoDataFrame) -> Sites:
     if out.index.is_unique and out.index.is_monotonic_increasing:  # as a single site: nothing to be said of its row
         return Sites(out, none_rejected())
     twice = np.where(out.index.duplicated(keep=False), "site_id_twice", "")
-    kept, rejected = parted(out if "_row" in out.columns else _numbered(out), twice.astype(object))
+    kept, rejected = parted(_numbered(out), twice.astype(object))
     return Sites(kept.sort_index(), rejected)
 
 

@@ -252,30 +252,8 @@ def cells_of(column: pd.Series) -> Cells:
     return column if len(column) >= FEW else column.to_numpy(dtype=object)
 
 
-def match_cells(cells: Cells, wanted: tuple[str | bool, ...], spec: Attribute) -> Three:
-    """
-    Match a column, three-valued; a ``;``-joined cell is a set of which any member may match.
-
-    Parameters
-    ----------
-    cells
-        One cell a row.
-    wanted
-        The values of the rule.
-    spec
-        How the attribute is read.
-
-    Returns
-    -------
-    ndarray
-        `FALSE`, `UNKNOWN` or `TRUE` for each row.
-    """
-    codes, unique = pd.factorize(cells, use_na_sentinel=False)
-    answers = np.array([_match_cell(cell, wanted, spec) for cell in unique], dtype=np.int8)
-    return answers[codes] if len(answers) else np.zeros(0, dtype=np.int8)
-
-
 def _match_cell(cell: object, wanted: tuple[str | bool, ...], spec: Attribute) -> int:
+    """Match a cell, three-valued; a ``;``-joined cell is a set of which any member may match."""
     numeric = isinstance(cell, (int, float, np.integer, np.floating)) and not isinstance(cell, bool)
     text = text_of(cell)
     if ";" not in text:
@@ -335,21 +313,29 @@ def _match_row(
     answer, unknown = TRUE, []
     for key in keys:
         spec = specs.get(key, _PLAIN)
-        column, one = spec.column or key, UNKNOWN
-        if column in sites:
-            one = _match_cell(sites[column][row], wanted[key], spec)
-            if spec.scheme is not None:
-                stated = sites.get(_scheme_column(spec, column))
-                if stated is None or _match_cell(stated[row], (spec.scheme,), _PLAIN) != TRUE:
-                    one = UNKNOWN
+        cells, stated = _asked_of(sites, key, spec)
+        one = UNKNOWN
+        if cells is not None:
+            one = _match_stated(cells[row], None if stated is None else stated[row], wanted[key], spec)
         if one == UNKNOWN:
             unknown.append(key)
         answer = min(answer, one)
     return answer, ";".join(unknown) if answer == UNKNOWN else ""
 
 
-def _scheme_column(spec: Attribute, column: str) -> str:
-    return spec.scheme_column or f"{column}_scheme"
+def _asked_of(sites: Mapping[str, Cells], key: str, spec: Attribute) -> tuple[Cells | None, Cells | None]:
+    """Give the column of an attribute and, where a scheme is asked for, that of the stated ones; None is absent."""
+    column = spec.column or key
+    if column not in sites:
+        return None, None
+    return sites[column], None if spec.scheme is None else sites.get(spec.scheme_column or f"{column}_scheme")
+
+
+def _match_stated(cell: object, stated: object, wanted: tuple[str | bool, ...], spec: Attribute) -> int:
+    """Match a cell, three-valued; where a scheme is asked for, another or none is unknown."""
+    if spec.scheme is not None and _match_cell(stated, (spec.scheme,), _PLAIN) != TRUE:
+        return UNKNOWN
+    return _match_cell(cell, wanted, spec)
 
 
 def missing_of(keys: Sequence[str], rows: Sequence[NDArray[np.bool_]], n: int) -> Kinds:
@@ -384,18 +370,24 @@ _PLAIN = Attribute()
 def match_attribute(
     sites: Mapping[str, Cells], n: int, key: str, wanted: tuple[str | bool, ...], spec: Attribute
 ) -> Three:
-    """Match one attribute of all sites; an absent column and another or no stated scheme are unknown."""
-    column = spec.column or key
-    if column not in sites:
+    """
+    Match one attribute of all sites, each of its different cells once; an absent column is unknown.
+
+    Returns
+    -------
+    ndarray
+        `FALSE`, `UNKNOWN` or `TRUE` for each site.
+    """
+    cells, stated = _asked_of(sites, key, spec)
+    if cells is None:
         return np.full(n, UNKNOWN, dtype=np.int8)
-    answer = match_cells(sites[column], wanted, spec)
-    if spec.scheme is not None:
-        stated = sites.get(_scheme_column(spec, column))
-        if stated is None:
-            return np.full(n, UNKNOWN, dtype=np.int8)
-        same = match_cells(stated, (spec.scheme,), _PLAIN) == TRUE
-        answer = np.where(same, answer, UNKNOWN).astype(np.int8)
-    return answer
+    place, known = pd.factorize(cells, use_na_sentinel=False)
+    met = [(cell, None) for cell in known]
+    if stated is not None:
+        said, schemes = pd.factorize(stated, use_na_sentinel=False)
+        both, place = np.unique(place * len(schemes) + said, return_inverse=True)
+        met = [(known[at // len(schemes)], schemes[at % len(schemes)]) for at in both]
+    return np.array([_match_stated(cell, scheme, wanted, spec) for cell, scheme in met], dtype=np.int8)[place]
 
 
 def match_features(
