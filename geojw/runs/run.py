@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
 from geojw.decide import screening
 from geojw.decide.screening import Screening
@@ -43,9 +40,6 @@ Progress = Callable[[str, int, int], None]
 """Told the phase, how much is done and of how much."""
 
 MAP_LIMIT = 20_000
-
-_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-"""glibc's, which alone keeps a heap for each thread."""
 
 
 @dataclass(frozen=True)
@@ -355,7 +349,7 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
             done += len(placed)
             yield from finished()
             behind.append(writer.submit(finish, measured, placed))
-            _let_go()
+            gc.collect()  # frames are held in circles; what is free is not given back, the next batch needs it again
             if first:  # what the first batch loaded stays too
                 gc.freeze()
                 first = False
@@ -368,14 +362,6 @@ def _screened(files: SiteFiles, summary: Summary, output: report.Output, progres
 def _free(behind: int) -> int:
     """Count the processors that are free to measure: while batches are written, all but one."""
     return max(default_workers() - behind, 1)
-
-
-def _let_go() -> None:
-    """Give back what is free: the threads' heaps would keep it, each its own, and grow from batch to batch."""
-    gc.collect()
-    pa.default_memory_pool().release_unused()
-    if _trim is not None:
-        _trim(0)
 
 
 @contextmanager
