@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import json
 import os
 import re
@@ -21,13 +19,11 @@ from rich.text import Text
 from geojw.errors import Fault, GeojwError, OutputError, PackError, SitesError
 from geojw.law.effects import EFFECTS
 from geojw.options import PATH, asked, reading
+from geojw.process import settle
 from geojw.terminal import LINE, print_heading, print_inspection, print_summary, progress
 from geojw.terminal import console as _console
 from geojw.terminal import shown as _shown
 from geojw.texts import LANGS, say
-
-LOADED_OBJECTS = 100_000
-"""New objects before those that nobody holds are looked for."""
 
 UNUSABLE, FAILED_ON, LAYER_FAILED, ROWS_REJECTED, DONE = 3, 10, 4, 1, 0
 
@@ -120,12 +116,7 @@ def main() -> None:
     geojw compare 旧 新      两个版本的差别 / what differs between two versions
     geojw check             检查资料包 / check a zone pack
     """  # noqa: D301, D400 - click's mark for lines kept as they are
-    # Linear algebra is little used here, and its idle threads would spin.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Libraries are hundreds of thousands of objects that stay: not looked through at every turn, nor at the end.
-    gc.set_threshold(LOADED_OBJECTS)
-    atexit.unregister(gc.freeze)
-    atexit.register(gc.freeze)
+    settle()
 
 
 @main.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from string import Formatter
 from typing import Any, NamedTuple
 
@@ -85,6 +85,11 @@ def framed(columns: Mapping[str, Any]) -> pd.DataFrame:
     all_ = pd.array(np.concatenate([columns[name] for name in words]), dtype=TEXT)
     parts = {name: all_[at * n : (at + 1) * n] for at, name in enumerate(words)}
     return pd.DataFrame({name: parts.get(name, column) for name, column in columns.items()})
+
+
+def in_place(rows: Sequence[Ints], pieces: Sequence[pa.Array]) -> pa.Array:
+    """Put pieces of a column together, of each of which is said which rows it holds: every row, once in all of them."""
+    return pa.concat_arrays(pieces).take(pa.array(np.argsort(np.concatenate(rows), kind="stable")))
 
 
 def crossed(build: Callable[..., str], *columns: Kinds) -> Kinds:

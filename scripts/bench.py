@@ -541,8 +541,9 @@ def child_one_site(pack: str, rounds: int) -> dict[str, float]:
         frame = gpd.read_file(zone.sample_sites, rows=rounds + 1)
     seconds = []
     for row in range(len(frame)):
+        site = frame.iloc[[row]]
         started = time.perf_counter()
-        geojw.screen(frame.iloc[[row]], zone, on=DAY)
+        geojw.screen(site, zone, on=DAY)
         seconds.append(time.perf_counter() - started)
     return {"first_s": seconds[0], "median_s": median(seconds[1:]), "largest_s": max(seconds[1:])}
 

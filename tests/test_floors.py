@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "geojw"
 FLOORS = (
-    "wording", "texts", "errors", "terminal",
+    "process", "wording", "texts", "errors", "terminal",
     "measure", "law", "decide", "intake", "options", "zone", "maps", "figures", "runs",
     "cli", "__init__", "__main__",
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pyarrow as pa
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -25,6 +26,7 @@ from geojw.measure.outlines import traced
 from geojw.measure.overlay import overlap_pairs, shared_shapes
 from geojw.measure.simple import are_plain, are_simple, plain_rings
 from geojw.measure.unions import union_overlap
+from geojw.measure.wkb import rings_written, written
 
 HERE = AnalysisCRS(106.36, 29.52)
 
@@ -50,6 +52,10 @@ def swarm(seed: int, count: int, most_m: float, wide_m: float = 2000.0) -> list[
             hole = shapely.affinity.scale(star, 0.4, 0.4, origin=star.representative_point())
             out.append(star.difference(hole) if rng.random() < 0.4 and star.contains(hole) else star)
     return [one for one in out if one.geom_type == "Polygon"]
+
+
+def drawn(shapes: pa.BinaryArray) -> Any:
+    return shapely.from_wkb(shapes.to_numpy(zero_copy_only=False))
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)
@@ -200,12 +206,45 @@ def test_shapes_that_touch_themselves_are_traced(seed: int, monkeypatch: pytest.
     by_geos = overlay._intersected_shapes
     monkeypatch.setattr(overlay, "_intersected_shapes", lambda *some: left.append(len(some[0])) or by_geos(*some))
     pairs = overlap_pairs(shapes, layer)
-    made = shared_shapes(shapes.take(pairs.site), pairs.feature, pairs.overlap, layer)
+    made = drawn(shared_shapes(shapes.take(pairs.site), pairs.feature, pairs.overlap, layer))
     theirs = shapely.intersection(shapes.geometries[pairs.site], layer.geometries[pairs.feature])
     assert shapely.is_valid(made).all()
     assert (shapely.area(shapely.symmetric_difference(made, theirs)) <= 1e-6).all()
     assert len(made) > 20
     assert sum(left) <= 0.1 * len(made)
+
+
+# ------------------------------------------------------------------------------ WKB
+
+ODD = [
+    shapely.Polygon(), shapely.box(1, 2, 3, 4), shapely.MultiPolygon([shapely.box(0, 0, 1, 1)]), shapely.Point(3, -0.0),
+    shapely.box(0, 0, 9, 9).difference(shapely.box(2, 2, 3, 3)), shapely.box(-1e7, 35_600_000.1, 5e-324, 35_600_009),
+    shapely.LineString([(0, 0), (1, 1)]), shapely.from_wkt("POLYGON Z ((0 0 1, 1 0 1, 1 1 1, 0 0 1))"),
+    shapely.Point(0, 0).buffer(1.0, quad_segs=40), shapely.GeometryCollection(), shapely.MultiPolygon(),
+]  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.sampled_from(range(len(ODD)))))
+def test_shapes_of_all_kinds_are_written_as_geos_writes_them(picked: list[int]) -> None:
+    shapes = np.array([ODD[at] for at in picked], dtype=object)
+    assert written(shapes).to_pylist() == list(shapely.to_wkb(shapes))
+
+
+def test_polygons_and_multipolygons_are_written_from_their_rings() -> None:
+    """A polygon with a hole, two of which the second has two holes, one of one ring: rings in another order."""
+    box, holes = shapely.box(0, 0, 9, 9), [shapely.box(x, 1, x + 1, 2) for x in (1, 4)]
+    far = shapely.affinity.translate(box, 100, 0)
+    shapes = [
+        shapely.Polygon(box.exterior, [holes[0].exterior]),
+        shapely.MultiPolygon([far, shapely.Polygon(box.exterior, [hole.exterior for hole in holes])]),
+        far,
+    ]
+    rings = [box, holes[1], holes[0], far]
+    xy, ends = shapely.get_coordinates(rings), np.arange(5) * 5
+    order, polygons = np.array([0, 2, 3, 0, 2, 1, 3]), np.array([0, 2, 3, 6, 7])
+    made = rings_written(xy, ends, order, polygons, np.array([0, 1, 3, 4]))
+    assert made.to_pylist() == [shapely.to_wkb(shape) for shape in shapes]
 
 
 # ------------------------------------------------------------------------------ room
@@ -229,7 +268,7 @@ def test_more_crossings_and_points_than_there_is_room_for_at_first() -> None:
         layer, shapes = layer_of([teeth]), shapes_of(sites, many=True)
         pairs = overlap_pairs(shapes, layer)
         (part,) = shapes.take(pairs.site).parts()
-        made = traced(part, pairs.feature, pairs.overlap, layer.grid)
+        made = drawn(traced(part, pairs.feature, pairs.overlap, layer.grid))
         theirs = shapely.intersection(shapes.geometries[pairs.site], teeth)
         assert not shapely.is_missing(made).any()
         assert shapely.get_num_geometries(made).max() == 300
@@ -244,7 +283,7 @@ def test_more_points_than_there_is_room_for_at_first() -> None:
         shapes = shapes_of(sites, many=True)
         pairs = overlap_pairs(shapes, layer)
         (part,) = shapes.take(pairs.site).parts()
-        made = traced(part, pairs.feature, pairs.overlap, layer.grid)
+        made = drawn(traced(part, pairs.feature, pairs.overlap, layer.grid))
         assert not shapely.is_missing(made).any()
         assert shapely.area(shapely.symmetric_difference(made, shapely.intersection(sites, box))).max() < 1e-6
 

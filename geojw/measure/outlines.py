@@ -12,17 +12,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
-from shapely import GeometryType
 
 from geojw.measure.exact import compiled, uncounted
-from geojw.measure.geodesy import Floats, Geometries, Moved, unmoved
+from geojw.measure.geodesy import Floats, Moved, unmoved
 from geojw.measure.grid import Grid, candidates_in, crossing, step_over
 from geojw.measure.index import AGREES_M2, AGREES_SHARE, Bools, Part, even_cuts, in_threads
 from geojw.measure.pieces import Ints
 from geojw.measure.shares import box_of, boxes_of, features_at, mark_meeting, site_holds, work_for
 from geojw.measure.simple import are_plain
+from geojw.measure.wkb import rings_written
+from geojw.wording import in_place
 
 FEW = 64
 """So many points of a ring are compared one with another; of more, equal ones are found by a table."""
@@ -30,7 +32,7 @@ FEW = 64
 
 def traced(
     part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int = 1, moved: Moved = unmoved
-) -> Geometries:
+) -> pa.BinaryArray:
     """
     Build the shapes that sites share with features, pair by pair.
 
@@ -51,8 +53,8 @@ def traced(
 
     Returns
     -------
-    ndarray
-        A polygon or multipolygon a pair; None where it could not be traced: those are for GEOS.
+    BinaryArray
+        The WKB of a polygon or multipolygon a pair; null where it could not be traced: those are for GEOS.
     """
     found: dict[int, tuple[Floats, Ints, Ints, Floats]] = {}
     edges = part.edges
@@ -63,51 +65,40 @@ def traced(
         found[some.start] = _trace(edges, after, part.place, feature, grid, behind, some.start, some.stop)
 
     in_threads(work, even_cuts(len(feature), 2 * workers), workers)
-    shapes = np.full(len(feature), None, dtype=object)
+    rows, shapes = [np.zeros(0, dtype=np.int64)], [pa.nulls(0, pa.binary())]
     for start, (xy, ring_ends, rings, twice) in found.items():
-        mine = slice(start, start + len(rings) - 1)
-        shapes[mine] = _drawn(xy, ring_ends, rings, twice, area_m2[mine], moved)
-    return shapes
+        drawn, written = _drawn(xy, ring_ends, rings, twice, area_m2[start : start + len(rings) - 1], moved)
+        rows.append(start + drawn)
+        shapes.append(written)
+    left = np.setdiff1d(np.arange(len(feature)), np.concatenate(rows))
+    return in_place([*rows, left], [*shapes, pa.nulls(len(left), pa.binary())])
 
 
-def _drawn(xy: Floats, ring_ends: Ints, rings: Ints, twice: Floats, area_m2: Floats, moved: Moved) -> Geometries:
-    """Draw what was traced where its area is as measured and its rings are valid; None elsewhere."""
+def _drawn(
+    xy: Floats, ring_ends: Ints, rings: Ints, twice: Floats, area_m2: Floats, moved: Moved
+) -> tuple[Ints, pa.BinaryArray]:
+    """Draw what was traced where its area is as measured and its rings are valid; give which pairs, and their WKB."""
     if not len(twice):
-        return np.full(len(area_m2), None, dtype=object)
+        return np.zeros(0, dtype=np.int64), pa.nulls(0, pa.binary())
     owner = np.repeat(np.arange(len(rings) - 1), np.diff(rings))
     shell = _shells_of(xy, ring_ends, owner, twice > 0.0)
     size = np.bincount(owner, 0.5 * twice, minlength=len(rings) - 1)
     good = np.abs(size - area_m2) <= AGREES_M2 + AGREES_SHARE * area_m2
     good[owner[shell < 0]] = False
-    sure = are_plain(xy, ring_ends, rings, shell)
-    shapes = _assembled(moved(xy), ring_ends, owner, shell, good & sure)
-    rest = _assembled(xy, ring_ends, owner, shell, good & ~sure)
-    open_ = np.flatnonzero(good & ~sure)
-    open_ = open_[shapely.is_valid(rest[open_])]
-    shapes[open_] = shapely.transform(rest[open_], moved)
-    return shapes
+    open_, unsure = _assembled(xy, ring_ends, owner, shell, good & ~are_plain(xy, ring_ends, rings, shell))
+    good[open_] = shapely.is_valid(shapely.from_wkb(unsure.to_numpy(zero_copy_only=False)))
+    return _assembled(moved(xy), ring_ends, owner, shell, good)
 
 
-def _assembled(xy: Floats, ring_ends: Ints, owner: Ints, shell: Ints, wanted: Bools) -> Geometries:
-    """Make polygons and multipolygons of the rings of the pairs that are wanted; None for the others."""
-    shapes = np.full(len(wanted), None, dtype=object)
+def _assembled(xy: Floats, ring_ends: Ints, owner: Ints, shell: Ints, wanted: Bools) -> tuple[Ints, pa.BinaryArray]:
+    """Make polygons and multipolygons of the rings of wanted pairs; give which have some, and their WKB."""
     outer = shell == np.arange(len(shell))
     order = np.lexsort((~outer, shell, owner))
     order = order[wanted[owner[order]]]
-    if not len(order):
-        return shapes
-    length = np.diff(ring_ends)[order]
-    ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(length)])
-    points = np.repeat(ring_ends[order] - ends[:-1], length) + np.arange(ends[-1])
-    begins = np.flatnonzero(outer[order])  # each outer ring begins a polygon
-    polygons = shapely.from_ragged_array(GeometryType.POLYGON, xy[points], (ends, np.append(begins, len(order))))
-    owned = owner[order][begins]
-    single = np.bincount(owned, minlength=len(wanted))[owned] == 1
-    shapes[owned[single]] = polygons[single]
-    if not single.all():
-        several, group = np.unique(owned[~single], return_inverse=True)
-        shapes[several] = shapely.multipolygons(polygons[~single], indices=group)
-    return shapes
+    polygons = np.flatnonzero(outer[order])  # each outer ring begins one
+    pairs, shapes = np.unique(owner[order][polygons], return_index=True)
+    ends = (np.append(polygons, len(order)), np.append(shapes, len(polygons)))
+    return pairs, rings_written(xy, ring_ends, order, *ends)
 
 
 def _shells_of(xy: Floats, ring_ends: Ints, owner: Ints, outer: Bools) -> Ints:
@@ -322,27 +313,26 @@ def _noted(start, end, count, room):
     """Close what was traced from a start to an end and note its rings; a start is where the last ring ended."""
     xy, points, ends = room.xy, room.parted, room.ends
     if not _first_alike(xy, start, end, room.first, room.table):
-        end, twice = _close(xy, end, start)
-        return end, _ring(room, count, end, twice)
+        return _ring(room, count, start, end)
     begin = 0
     for number in range(_loops(start, end - start, room)):
         at = start
         for k in range(begin, ends[number]):
             at = _put(xy, at, points[k, 0], points[k, 1], start)
         begin = ends[number]
-        start, twice = _close(xy, at, start)
-        count = _ring(room, count, start, twice)
+        start, count = _ring(room, count, start, at)
     return start, count
 
 
 @uncounted
-def _ring(room, count, end, twice):
-    """Note a ring of so much area, twice; none of no area."""
+def _ring(room, count, start, end):
+    """Close a ring and note it, one of no area not; give where the next begins, and how many there are."""
+    end, twice = _close(room.xy, end, start)
     if twice == 0.0:
-        return count
+        return start, count
     room.twice[count] = twice
     room.ring_ends[count + 1] = end
-    return count + 1
+    return end, count + 1
 
 
 @uncounted

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 import shapely
 
 from geojw.measure.geodesy import Floats, Geometries, Moved, unmoved
@@ -28,6 +29,7 @@ from geojw.measure.index import (
     size_of,
 )
 from geojw.measure.pieces import Ints, chunked
+from geojw.wording import in_place
 
 WORTH_PAIRS = 64
 """For so many pairs of sites and pieces another thread pays."""
@@ -205,7 +207,7 @@ def lie_inside(shapes: Shapes, size: Floats) -> Bools:
 
 def shared_shapes(
     shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex, workers: int = 1, moved: Moved = unmoved
-) -> Geometries:
+) -> pa.BinaryArray:
     """
     Build the shapes that sites share with features, pair by pair.
 
@@ -226,20 +228,23 @@ def shared_shapes(
 
     Returns
     -------
-    ndarray
-        A geometry a pair.
+    BinaryArray
+        The WKB of a geometry a pair: most are only written.
     """
-    out = np.full(len(shapes), None, dtype=object)
+    done, traced_rows, pieces = np.zeros(len(shapes), dtype=bool), list[Ints](), list[pa.Array]()
     if shapes.many:
         from geojw.measure.outlines import traced  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
         for part in shapes.parts():
             if part.dimension == AREA:
-                some = part.rows
-                out[some] = traced(part, feature[some], size[some], layer.grid, workers, moved)
-    rows = np.flatnonzero(shapely.is_missing(out))
-    out[rows] = shapely.transform(_intersected_shapes(shapes.geometries[rows], feature[rows], layer, workers), moved)
-    return out
+                some = traced(part, feature[part.rows], size[part.rows], layer.grid, workers, moved)
+                drawn = part.rows[np.asarray(some.is_valid())]
+                done[drawn] = True
+                traced_rows.append(drawn)
+                pieces.append(some.drop_null())
+    rows = np.flatnonzero(~done)
+    rest = shapely.transform(_intersected_shapes(shapes.geometries[rows], feature[rows], layer, workers), moved)
+    return in_place([*traced_rows, rows], [*pieces, pa.array(shapely.to_wkb(rest), pa.binary())])
 
 
 def _intersected_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: int) -> Geometries:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import pyproj
@@ -29,8 +30,9 @@ from geojw.measure.geodesy import AnalysisCRS, Floats, Geometries
 from geojw.measure.index import Shapes, default_workers
 from geojw.runs.folder import ResultFolder
 from geojw.runs.journal import Key, Mark, Workplace, added_hash, changed
-from geojw.runs.tables import NUMBERS, Coded, Format, word_of
+from geojw.runs.tables import NUMBERS, Format, word_of
 from geojw.runs.tables import Table as _Table
+from geojw.wording import in_place
 
 COLUMNS: Mapping[str, Sequence[str]] = {
     "verdicts": VERDICTS, "findings": FINDINGS, "overlaps": OVERLAPS, "rejected": REJECTED,
@@ -101,8 +103,8 @@ class Tables:
         shown = np.full(len(at), None, dtype=object) if degrees is None else degrees[at]
         moved = shapely.is_missing(shown)
         shown[moved] = self.analysis.to_geographic(sites[moved])
-        coded: Coded = np.asarray(shapely.to_wkb(shown), dtype=object)
-        self._write_shapes("sites", verdicts.iloc[at], coded)
+        written = _written(shown, many=screening.shapes.many)
+        self._write_shapes("sites", verdicts.iloc[at], written)
         place = np.full(len(screening.sites), -1)
         place[at] = np.arange(len(at))
         rows = screening.coded_overlaps
@@ -111,13 +113,12 @@ class Tables:
         rows, site = rows.iloc[some].reset_index(drop=True), site[some]
         taken = screening.shapes.take(at[site])
         whole = overlay.lie_inside(taken, rows["overlap_m2"].to_numpy(dtype=float))
-        cut = np.flatnonzero(~whole)
-        out: Coded = np.full(len(rows), None, dtype=object)
-        out[whole] = coded[site[whole]]  # a site that lies inside is brought to degrees but once
-        out[cut] = shapely.to_wkb(overlap_shapes(rows.iloc[cut], taken.take(cut), layers, self.analysis))
-        self._write_shapes("overlaps", rows, out)
+        cut, inside = np.flatnonzero(~whole), np.flatnonzero(whole)
+        parts = overlap_shapes(rows.iloc[cut], taken.take(cut), layers, self.analysis)
+        again = written.take(pa.array(site[inside]))  # a site that lies inside is brought to degrees but once
+        self._write_shapes("overlaps", rows, in_place([cut, inside], [parts, again]))
 
-    def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: Coded) -> None:
+    def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: pa.BinaryArray) -> None:
         self._table(f"result_{name}.parquet").add(rows, shapes)
 
     def marks(self) -> dict[str, Mark]:
@@ -288,9 +289,18 @@ def _records(rows: pd.DataFrame, shapes: Geometries) -> list[dict[str, Any]]:
     ]
 
 
+def _written(shapes: Geometries, *, many: bool) -> pa.BinaryArray:
+    """Give the WKB of shapes."""
+    if many:
+        from geojw.measure.wkb import written  # noqa: PLC0415 - numba is loaded only where many sites are measured
+
+        return written(shapes)
+    return pa.array(shapely.to_wkb(shapes), pa.binary())
+
+
 def overlap_shapes(
     rows: pd.DataFrame, sites: Shapes, layers: Mapping[str, LayerData], analysis: AnalysisCRS
-) -> Geometries:
+) -> pa.BinaryArray:
     """
     Build the shapes that sites share with features, only now that they are to be shown.
 
@@ -307,17 +317,17 @@ def overlap_shapes(
 
     Returns
     -------
-    ndarray
-        In longitude and latitude (CGCS2000), a geometry a row.
+    BinaryArray
+        In longitude and latitude (CGCS2000), the WKB of a geometry a row.
     """
-    out = np.full(len(rows), shapely.Polygon(), dtype=object)
-    rows = rows.reset_index(drop=True)
-    for name, group in rows.groupby("layer", sort=True, observed=True):
+    places, pieces = [np.zeros(0, dtype=np.int64)], [pa.nulls(0, pa.binary())]
+    for name, group in rows.reset_index(drop=True).groupby("layer", sort=True, observed=True):
         index, at = layers[str(name)].index, group.index.to_numpy()
         features = index.features.index.get_indexer(group["feature_id"])
-        area_m2 = group["overlap_m2"].to_numpy(dtype=float)
-        out[at] = overlay.shared_shapes(sites.take(at), features, area_m2, index, default_workers(), analysis.lonlat)
-    return out
+        area_m2, some = group["overlap_m2"].to_numpy(dtype=float), sites.take(at)
+        places.append(at)
+        pieces.append(overlay.shared_shapes(some, features, area_m2, index, default_workers(), analysis.lonlat))
+    return in_place(places, pieces)
 
 
 # ---------------------------------------------------------------------------------------------- passport

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from pyproj import CRS
 
 from geojw.runs.journal import Mark, added_hash
@@ -57,10 +56,6 @@ def word_of(value: object) -> str:
     return "" if value is None or value is pd.NA or value != value else str(value)  # noqa: PLR0124 - NaN
 
 
-Coded = NDArray[np.object_]
-"""Shapes as WKB."""
-
-
 class Table:
     """One table, appended to batch by batch."""
 
@@ -70,8 +65,8 @@ class Table:
         self._footer: pq.FileMetaData | None = None
         self._last = b""
 
-    def add(self, frame: pd.DataFrame, shapes: Coded | None = None) -> None:
-        """Append rows, with shapes where they have some."""
+    def add(self, frame: pd.DataFrame, shapes: pa.BinaryArray | None = None) -> None:
+        """Append rows, with shapes (WKB) where they have some."""
         frame = frame.reindex(columns=self.columns)
         first = self.stops[-1] == 0
         if self.kind == "csv":
@@ -84,7 +79,7 @@ class Table:
         schema = self._schema(with_shapes=shapes is not None)
         arrays = [self._array(frame[column], schema.field(column).type) for column in self.columns]
         if shapes is not None:
-            arrays.append(pa.array(shapes, pa.binary()))
+            arrays.append(shapes)
         with self.path.open("ab") as stream:
             self._end_with(append_rows(stream, pa.Table.from_arrays(arrays, schema=schema)))
             self.stops.append(stream.tell())

@@ -76,7 +76,7 @@ class Tally:
 def strictest(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Give the rows that the terminal shows, the strictest first."""
     verdicts = verdicts if verdicts["site_id"].is_monotonic_increasing else verdicts.sort_values("site_id")
-    rank = verdicts["verdict"].astype(str).map(RANK).to_numpy(dtype=np.int64)
+    rank = verdicts["verdict"].map(RANK).to_numpy(dtype=np.int64)
     return verdicts.iloc[np.argsort(rank, kind="stable")[:SHOWN]]
 
 
