@@ -10,7 +10,9 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -27,6 +29,7 @@ from geojw.measure.overlay import overlap_pairs, shared_shapes
 from geojw.measure.simple import are_plain, are_simple, plain_rings
 from geojw.measure.unions import union_overlap
 from geojw.measure.wkb import rings_written, written
+from geojw.runs import tables
 
 HERE = AnalysisCRS(106.36, 29.52)
 
@@ -54,7 +57,7 @@ def swarm(seed: int, count: int, most_m: float, wide_m: float = 2000.0) -> list[
     return [one for one in out if one.geom_type == "Polygon"]
 
 
-def drawn(shapes: pa.BinaryArray) -> Any:
+def drawn(shapes: pa.LargeBinaryArray) -> Any:
     return shapely.from_wkb(shapes.to_numpy(zero_copy_only=False))
 
 
@@ -245,6 +248,22 @@ def test_polygons_and_multipolygons_are_written_from_their_rings() -> None:
     order, polygons = np.array([0, 2, 3, 0, 2, 1, 3]), np.array([0, 2, 3, 6, 7])
     made = rings_written(xy, ends, order, polygons, np.array([0, 1, 3, 4]))
     assert made.to_pylist() == [shapely.to_wkb(shape) for shape in shapes]
+
+
+def test_shapes_of_more_bytes_than_a_chunk_takes_are_written_in_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = written(np.array(swarm(5, 60, 100.0), dtype=object))
+    frame = pd.DataFrame({"site_id": [str(at) for at in range(len(shapes))]})
+    for name, most in (("one", tables.CHUNK_BYTES), ("several", 1_000)):
+        monkeypatch.setattr(tables, "CHUNK_BYTES", most)
+        assert len(tables._chunks(shapes)) == 1 or most == 1_000
+        table = tables.Table(tmp_path / name, ["site_id"], "parquet", crs="EPSG:4490")
+        table.add(frame, shapes)
+        table.close()
+        assert pq.read_table(tmp_path / name)["geometry"].to_pylist() == shapes.to_pylist()
+    assert len(tables._chunks(shapes)) > 3
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "several").read_bytes()
 
 
 # ------------------------------------------------------------------------------ room

@@ -32,7 +32,7 @@ FEW = 64
 
 def traced(
     part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int = 1, moved: Moved = unmoved
-) -> pa.BinaryArray:
+) -> pa.LargeBinaryArray:
     """
     Build the shapes that sites share with features, pair by pair.
 
@@ -53,7 +53,7 @@ def traced(
 
     Returns
     -------
-    BinaryArray
+    LargeBinaryArray
         The WKB of a polygon or multipolygon a pair; null where it could not be traced: those are for GEOS.
     """
     found: dict[int, tuple[Floats, Ints, Ints, Floats]] = {}
@@ -65,21 +65,21 @@ def traced(
         found[some.start] = _trace(edges, after, part.place, feature, grid, behind, some.start, some.stop)
 
     in_threads(work, even_cuts(len(feature), 2 * workers), workers)
-    rows, shapes = [np.zeros(0, dtype=np.int64)], [pa.nulls(0, pa.binary())]
+    rows, shapes = [np.zeros(0, dtype=np.int64)], [pa.nulls(0, pa.large_binary())]
     for start, (xy, ring_ends, rings, twice) in found.items():
         drawn, written = _drawn(xy, ring_ends, rings, twice, area_m2[start : start + len(rings) - 1], moved)
         rows.append(start + drawn)
         shapes.append(written)
     left = np.setdiff1d(np.arange(len(feature)), np.concatenate(rows))
-    return in_place([*rows, left], [*shapes, pa.nulls(len(left), pa.binary())])
+    return in_place([*rows, left], [*shapes, pa.nulls(len(left), pa.large_binary())])
 
 
 def _drawn(
     xy: Floats, ring_ends: Ints, rings: Ints, twice: Floats, area_m2: Floats, moved: Moved
-) -> tuple[Ints, pa.BinaryArray]:
+) -> tuple[Ints, pa.LargeBinaryArray]:
     """Draw what was traced where its area is as measured and its rings are valid; give which pairs, and their WKB."""
     if not len(twice):
-        return np.zeros(0, dtype=np.int64), pa.nulls(0, pa.binary())
+        return np.zeros(0, dtype=np.int64), pa.nulls(0, pa.large_binary())
     owner = np.repeat(np.arange(len(rings) - 1), np.diff(rings))
     shell = _shells_of(xy, ring_ends, owner, twice > 0.0)
     size = np.bincount(owner, 0.5 * twice, minlength=len(rings) - 1)
@@ -90,7 +90,9 @@ def _drawn(
     return _assembled(moved(xy), ring_ends, owner, shell, good)
 
 
-def _assembled(xy: Floats, ring_ends: Ints, owner: Ints, shell: Ints, wanted: Bools) -> tuple[Ints, pa.BinaryArray]:
+def _assembled(
+    xy: Floats, ring_ends: Ints, owner: Ints, shell: Ints, wanted: Bools
+) -> tuple[Ints, pa.LargeBinaryArray]:
     """Make polygons and multipolygons of the rings of wanted pairs; give which have some, and their WKB."""
     outer = shell == np.arange(len(shell))
     order = np.lexsort((~outer, shell, owner))

@@ -207,7 +207,7 @@ def lie_inside(shapes: Shapes, size: Floats) -> Bools:
 
 def shared_shapes(
     shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex, workers: int = 1, moved: Moved = unmoved
-) -> pa.BinaryArray:
+) -> pa.LargeBinaryArray:
     """
     Build the shapes that sites share with features, pair by pair.
 
@@ -228,7 +228,7 @@ def shared_shapes(
 
     Returns
     -------
-    BinaryArray
+    LargeBinaryArray
         The WKB of a geometry a pair: most are only written.
     """
     done, traced_rows, pieces = np.zeros(len(shapes), dtype=bool), list[Ints](), list[pa.Array]()
@@ -244,7 +244,7 @@ def shared_shapes(
                 pieces.append(some.drop_null())
     rows = np.flatnonzero(~done)
     rest = shapely.transform(_intersected_shapes(shapes.geometries[rows], feature[rows], layer, workers), moved)
-    return in_place([*traced_rows, rows], [*pieces, pa.array(shapely.to_wkb(rest), pa.binary())])
+    return in_place([*traced_rows, rows], [*pieces, pa.array(shapely.to_wkb(rest), pa.large_binary())])
 
 
 def _intersected_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: int) -> Geometries:

@@ -2,6 +2,7 @@
 Polygons as WKB (OGC 06-103r4, 8.2), straight from their coordinates. Compiled.
 
 Of millions of shapes that are only written, none becomes a geometry of GEOS first, which costs more than to measure it.
+GeoArrow's library writes as fast, but registers its types for the whole process: other readers' columns would change.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _HEAD, _COUNT, _POINT = 5, 4, 16
 """Bytes of the order of bytes and a type, of a number of parts, of a point."""
 
 
-def written(geometries: Geometries) -> pa.BinaryArray:
+def written(geometries: Geometries) -> pa.LargeBinaryArray:
     """
     Write geometries, as `shapely.to_wkb` does, the many of one ring without it.
 
@@ -34,7 +35,7 @@ def written(geometries: Geometries) -> pa.BinaryArray:
 
     Returns
     -------
-    BinaryArray
+    LargeBinaryArray
         Of each its WKB.
     """
     rings = plain_rings(geometries)
@@ -42,10 +43,10 @@ def written(geometries: Geometries) -> pa.BinaryArray:
     some, each = np.diff(rings.ends) > 0, np.arange(len(rings.rows) + 1)  # an empty polygon has no ring
     polygons = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(some)])
     plain = rings_written(rings.xy, rings.ends, np.flatnonzero(some), polygons, each)
-    return in_place([rings.rows, rest], [plain, pa.array(shapely.to_wkb(geometries[rest]), pa.binary())])
+    return in_place([rings.rows, rest], [plain, pa.array(shapely.to_wkb(geometries[rest]), pa.large_binary())])
 
 
-def rings_written(xy: Floats, ends: Ints, rings: Ints, polygons: Ints, shapes: Ints) -> pa.BinaryArray:
+def rings_written(xy: Floats, ends: Ints, rings: Ints, polygons: Ints, shapes: Ints) -> pa.LargeBinaryArray:
     """
     Write shapes of rings: polygons, or multipolygons where a shape has several.
 
@@ -62,17 +63,17 @@ def rings_written(xy: Floats, ends: Ints, rings: Ints, polygons: Ints, shapes: I
 
     Returns
     -------
-    BinaryArray
+    LargeBinaryArray
         Of each shape its WKB.
     """
     begins, block = _write(np.ascontiguousarray(xy).view(np.uint8), ends, rings, polygons, shapes)
-    return pa.Array.from_buffers(pa.binary(), len(begins) - 1, [None, pa.py_buffer(begins), pa.py_buffer(block)])
+    return pa.Array.from_buffers(pa.large_binary(), len(begins) - 1, [None, pa.py_buffer(begins), pa.py_buffer(block)])
 
 
 @compiled
 def _write(points, ends, rings, polygons, shapes):
     """Give where the bytes of each shape begin, and the bytes."""
-    begins = np.zeros(len(shapes), dtype=np.int32)
+    begins = np.zeros(len(shapes), dtype=np.int64)
     for s in range(len(shapes) - 1):
         first, last = shapes[s], shapes[s + 1]
         size = _HEAD + _COUNT if last - first > 1 else 0

@@ -118,7 +118,7 @@ class Tables:
         again = written.take(pa.array(site[inside]))  # a site that lies inside is brought to degrees but once
         self._write_shapes("overlaps", rows, in_place([cut, inside], [parts, again]))
 
-    def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: pa.BinaryArray) -> None:
+    def _write_shapes(self, name: str, rows: pd.DataFrame, shapes: pa.LargeBinaryArray) -> None:
         self._table(f"result_{name}.parquet").add(rows, shapes)
 
     def marks(self) -> dict[str, Mark]:
@@ -289,18 +289,18 @@ def _records(rows: pd.DataFrame, shapes: Geometries) -> list[dict[str, Any]]:
     ]
 
 
-def _written(shapes: Geometries, *, many: bool) -> pa.BinaryArray:
+def _written(shapes: Geometries, *, many: bool) -> pa.LargeBinaryArray:
     """Give the WKB of shapes."""
     if many:
         from geojw.measure.wkb import written  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
         return written(shapes)
-    return pa.array(shapely.to_wkb(shapes), pa.binary())
+    return pa.array(shapely.to_wkb(shapes), pa.large_binary())
 
 
 def overlap_shapes(
     rows: pd.DataFrame, sites: Shapes, layers: Mapping[str, LayerData], analysis: AnalysisCRS
-) -> pa.BinaryArray:
+) -> pa.LargeBinaryArray:
     """
     Build the shapes that sites share with features, only now that they are to be shown.
 
@@ -317,10 +317,10 @@ def overlap_shapes(
 
     Returns
     -------
-    BinaryArray
+    LargeBinaryArray
         In longitude and latitude (CGCS2000), the WKB of a geometry a row.
     """
-    places, pieces = [np.zeros(0, dtype=np.int64)], [pa.nulls(0, pa.binary())]
+    places, pieces = [np.zeros(0, dtype=np.int64)], [pa.nulls(0, pa.large_binary())]
     for name, group in rows.reset_index(drop=True).groupby("layer", sort=True, observed=True):
         index, at = layers[str(name)].index, group.index.to_numpy()
         features = index.features.index.get_indexer(group["feature_id"])

@@ -46,6 +46,7 @@ MAGIC = b"PAR1"
 ZEROS = pa.py_buffer(bytes(1 << 22))
 BUFFER = 1 << 22
 """Arrow has to wait for Python each time that it hands bytes over."""
+CHUNK_BYTES = 1 << 30
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -65,7 +66,7 @@ class Table:
         self._footer: pq.FileMetaData | None = None
         self._last = b""
 
-    def add(self, frame: pd.DataFrame, shapes: pa.BinaryArray | None = None) -> None:
+    def add(self, frame: pd.DataFrame, shapes: pa.LargeBinaryArray | None = None) -> None:
         """Append rows, with shapes (WKB) where they have some."""
         frame = frame.reindex(columns=self.columns)
         first = self.stops[-1] == 0
@@ -79,7 +80,7 @@ class Table:
         schema = self._schema(with_shapes=shapes is not None)
         arrays = [self._array(frame[column], schema.field(column).type) for column in self.columns]
         if shapes is not None:
-            arrays.append(shapes)
+            arrays.append(pa.chunked_array(_chunks(shapes), pa.binary()))
         with self.path.open("ab") as stream:
             self._end_with(append_rows(stream, pa.Table.from_arrays(arrays, schema=schema)))
             self.stops.append(stream.tell())
@@ -153,6 +154,14 @@ class Table:
             with self.path.open("ab") as stream:
                 stream.write(_footer(self._footer)[len(MAGIC) :])
             self._footer = None
+
+
+def _chunks(shapes: pa.LargeBinaryArray) -> list[pa.BinaryArray]:
+    """Cut shapes into chunks that 32 bits can count the bytes of, as the files' columns have it."""
+    if shapes.nbytes <= CHUNK_BYTES or len(shapes) < 2:  # noqa: PLR2004 - one cannot be cut
+        return [shapes.cast(pa.binary())]
+    half = len(shapes) // 2
+    return [*_chunks(shapes[:half]), *_chunks(shapes[half:])]
 
 
 class _Tail:
