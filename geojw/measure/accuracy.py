@@ -142,17 +142,18 @@ def _within(shapes: Shapes, grid: Grid, workers: int) -> Floats:
 
 def _moved_grid(selection: Selection, accuracy_m: Floats, site_accuracy_m: float, *, grown: bool, workers: int) -> Grid:
     """Give the whole kept union grown or shrunk, made once, as the edges of its tiles."""
-    from geojw.measure.grid import grid_of  # noqa: PLC0415 - numba is loaded only where many sites are measured
+    from geojw.measure.grid import Polygons, grid_of_polygons, rings_of  # noqa: PLC0415 - numba is loaded only for many sites
+
+    def made() -> tuple[Floats | Ints, ...]:
+        shapes = _moved_whole(selection, accuracy_m, site_accuracy_m, grown=grown, workers=workers)
+        return np.asarray(shapely.area(shapes)), *rings_of(shapes)
 
     with selection.layer.lock:
         key = (grown, site_accuracy_m)
         if key not in selection.moved:
-            (shapes,) = selection.layer.remembered(
-                "moved",
-                (*key, selection.kept, accuracy_m[selection.kept], PIECES_A_TILE, ARC_SEGMENTS),
-                lambda: (_moved_whole(selection, accuracy_m, site_accuracy_m, grown=grown, workers=workers),),
-            )
-            selection.moved[key] = grid_of(shapes)
+            depends_on = (*key, selection.kept, accuracy_m[selection.kept], PIECES_A_TILE, ARC_SEGMENTS)
+            area_m2, *polygons = selection.layer.remembered("moved", depends_on, made)
+            selection.moved[key] = grid_of_polygons(Polygons(*polygons), area_m2)
         return selection.moved[key]
 
 

@@ -108,7 +108,7 @@ def edges_of(geometries: Geometries) -> Edges:
     if np.ptp(dimension):
         return _mixed(geometries, dimension)
     if dimension[0] == 2:
-        return Edges(*_taken_apart(*_rings(geometries)))
+        return Edges(*_taken_apart(*rings_of(geometries)))
     kind, xy, offsets = shapely.to_ragged_array(geometries, include_z=False)
     n = len(geometries)
     match kind:
@@ -123,9 +123,29 @@ def edges_of(geometries: Geometries) -> Edges:
             return Edges(*_taken_apart(xy, offsets[0], np.zeros(0, dtype=np.int64), paths))
 
 
-def _rings(geometries: Geometries) -> tuple[Floats, Ints, Ints, Ints]:
+class Polygons(NamedTuple):
     """
-    Give the vertices of polygons, where each ring ends, which rings are shells, and where each polygon's begin.
+    Polygons as plain numbers.
+
+    Parameters
+    ----------
+    xy, ends
+        Vertices, and where each ring ends, after a 0.
+    shells
+        Which rings are outer ones.
+    polygons
+        Where the rings of each polygon begin, and the end.
+    """
+
+    xy: Floats
+    ends: Ints
+    shells: Ints
+    polygons: Ints
+
+
+def rings_of(geometries: Geometries) -> Polygons:
+    """
+    Take polygons apart.
 
     As `shapely.to_ragged_array` does, which builds every ring: most sites have but one, known by its polygon.
     """
@@ -140,7 +160,7 @@ def _rings(geometries: Geometries) -> tuple[Floats, Ints, Ints, Ints]:
     vertices[many[owner]] = shapely.get_num_coordinates(rings)
     outer[many[owner]] = np.diff(part, prepend=-1) != 0
     begins = [np.concatenate([np.zeros(1, np.int64), np.cumsum(some)]) for some in (vertices, number)]
-    return shapely.get_coordinates(geometries), begins[0], np.flatnonzero(outer), begins[1]
+    return Polygons(shapely.get_coordinates(geometries), begins[0], np.flatnonzero(outer), begins[1])
 
 
 def _mixed(geometries: Geometries, dimension: NDArray[np.int32]) -> Edges:
@@ -211,14 +231,22 @@ def grid_of(geometries: Geometries) -> Grid:
     Grid
         Ready to be asked.
     """
-    edges = edges_of(geometries)
+    areal = bool(shapely.get_dimensions(geometries).max(initial=0) == 2)
+    return _in_cells(edges_of(geometries), np.asarray(shapely.area(geometries)), areal=areal)
+
+
+def grid_of_polygons(polygons: Polygons, area_m2: Floats) -> Grid:
+    """Put the edges of polygons into cells, as `grid_of` those of a layer."""
+    return _in_cells(Edges(*_taken_apart(*polygons)), area_m2, areal=True)
+
+
+def _in_cells(edges: Edges, area_m2: Floats, *, areal: bool) -> Grid:
     n = len(edges.px)
     if not n:
         none = np.zeros(0, dtype=np.int32)
-        size = np.zeros(len(geometries))
         return Grid(
             edges, 0.0, 0.0, 1.0, 1, 1, np.zeros(2, np.int64), none, np.zeros(2, np.int64), none,
-            np.array([np.inf, np.inf, -np.inf, -np.inf]), size,
+            np.array([np.inf, np.inf, -np.inf, -np.inf]), np.zeros(len(area_m2)),
         )  # fmt: skip
     west, south = min(edges.px.min(), edges.qx.min()), min(edges.py.min(), edges.qy.min())
     east, north = max(edges.px.max(), edges.qx.max()), max(edges.py.max(), edges.qy.max())
@@ -233,12 +261,10 @@ def grid_of(geometries: Geometries) -> Grid:
         cell_m *= 2.0  # long edges lie in many cells
     first = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
     listed = _list_edges(edges, west, south, cell_m, columns, rows, first)
-    areal = bool(shapely.get_dimensions(geometries).max() == 2)
     none = np.zeros(0, dtype=np.int32)
     grid = Grid(
         edges, west, south, cell_m, columns, rows, first, listed, np.zeros(columns * rows + 1, np.int64), none,
-        np.array([west, south, east, north]),
-        np.asarray(shapely.area(geometries)),
+        np.array([west, south, east, north]), area_m2,
     )  # fmt: skip
     if not areal:
         return grid
