@@ -27,7 +27,7 @@ from geojw.decide.verdicts import VERDICTS
 from geojw.errors import ClusterError, Fault, OutputError
 from geojw.measure import overlay
 from geojw.measure.geodesy import AnalysisCRS, Floats, Geometries
-from geojw.measure.index import Shapes, default_workers
+from geojw.measure.index import Shapes
 from geojw.runs.folder import ResultFolder
 from geojw.runs.journal import Key, Mark, Workplace, added_hash, changed
 from geojw.runs.tables import NUMBERS, Format, word_of
@@ -325,8 +325,8 @@ def overlap_shapes(
         index, at = layers[str(name)].index, group.index.to_numpy()
         features = index.features.index.get_indexer(group["feature_id"])
         area_m2, some = group["overlap_m2"].to_numpy(dtype=float), sites.take(at)
-        places.append(at)
-        pieces.append(overlay.shared_shapes(some, features, area_m2, index, default_workers(), analysis.lonlat))
+        places.append(at)  # by one thread: the others measure the next batch
+        pieces.append(overlay.shared_shapes(some, features, area_m2, index, moved=analysis.lonlat))
     return in_place(places, pieces)
 
 
