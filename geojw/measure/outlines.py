@@ -19,20 +19,19 @@ from numpy.typing import NDArray
 from geojw.measure.exact import compiled, uncounted
 from geojw.measure.geodesy import Floats, Moved, unmoved
 from geojw.measure.grid import Grid, candidates_in, crossing, step_over
-from geojw.measure.index import AGREES_M2, AGREES_SHARE, Bools, Part, even_cuts, in_threads
+from geojw.measure.index import AGREES_M2, AGREES_SHARE, Bools, Part
 from geojw.measure.pieces import Ints
 from geojw.measure.shares import box_of, boxes_of, features_at, mark_meeting, site_holds, work_for
 from geojw.measure.simple import are_plain
 from geojw.measure.wkb import rings_written
-from geojw.wording import in_place
 
 FEW = 64
 """So many points of a ring are compared one with another; of more, equal ones are found by a table."""
 
 
 def traced(
-    part: Part, feature: Ints, area_m2: Floats, grid: Grid, workers: int = 1, moved: Moved = unmoved
-) -> pa.LargeBinaryArray:
+    part: Part, feature: Ints, area_m2: Floats, grid: Grid, moved: Moved = unmoved
+) -> tuple[Ints, pa.LargeBinaryArray]:
     """
     Build the shapes that sites share with features, pair by pair.
 
@@ -46,43 +45,24 @@ def traced(
         What they share, as measured and perhaps rounded.
     grid
         The layer.
-    workers
-        Threads.
     moved
         Brings coordinates to where the shapes are to be.
 
     Returns
     -------
-    LargeBinaryArray
-        The WKB of a polygon or multipolygon a pair; null where it could not be traced: those are for GEOS.
+    pairs : ndarray
+        Positions of those that could be traced, sorted; the others are for GEOS.
+    shapes : LargeBinaryArray
+        The WKB of a polygon or multipolygon for each of them.
     """
-    found: dict[int, tuple[Floats, Ints, Ints, Floats]] = {}
-    edges = part.edges
-    after, behind = (np.empty(len(some.px), dtype=np.int64) for some in (edges, grid.edges))
-    after[edges.before], behind[grid.edges.before] = np.arange(len(after)), np.arange(len(behind))
-
-    def work(some: slice) -> None:
-        found[some.start] = _trace(edges, after, part.place, feature, grid, behind, some.start, some.stop)
-
-    in_threads(work, even_cuts(len(feature), 2 * workers), workers)
-    rows, shapes = [np.zeros(0, dtype=np.int64)], [pa.nulls(0, pa.large_binary())]
-    for start, (xy, ring_ends, rings, twice) in found.items():
-        drawn, written = _drawn(xy, ring_ends, rings, twice, area_m2[start : start + len(rings) - 1], moved)
-        rows.append(start + drawn)
-        shapes.append(written)
-    left = np.setdiff1d(np.arange(len(feature)), np.concatenate(rows))
-    return in_place([*rows, left], [*shapes, pa.nulls(len(left), pa.large_binary())])
-
-
-def _drawn(
-    xy: Floats, ring_ends: Ints, rings: Ints, twice: Floats, area_m2: Floats, moved: Moved
-) -> tuple[Ints, pa.LargeBinaryArray]:
-    """Draw what was traced where its area is as measured and its rings are valid; give which pairs, and their WKB."""
+    after, behind = (np.empty(len(some.px), dtype=np.int64) for some in (part.edges, grid.edges))
+    after[part.edges.before], behind[grid.edges.before] = np.arange(len(after)), np.arange(len(behind))
+    xy, ring_ends, rings, twice = _trace(part.edges, after, part.place, feature, grid, behind)
     if not len(twice):
         return np.zeros(0, dtype=np.int64), pa.nulls(0, pa.large_binary())
-    owner = np.repeat(np.arange(len(rings) - 1), np.diff(rings))
+    owner = np.repeat(np.arange(len(feature)), np.diff(rings))
     shell = _shells_of(xy, ring_ends, owner, twice > 0.0)
-    size = np.bincount(owner, 0.5 * twice, minlength=len(rings) - 1)
+    size = np.bincount(owner, 0.5 * twice, minlength=len(feature))
     good = np.abs(size - area_m2) <= AGREES_M2 + AGREES_SHARE * area_m2
     good[owner[shell < 0]] = False
     open_, unsure = _assembled(xy, ring_ends, owner, shell, good & ~are_plain(xy, ring_ends, rings, shell))
@@ -430,18 +410,18 @@ def _traced_pair(sites, first, last, after, f, grid, behind, work, room, points,
 
 
 @compiled
-def _trace(sites, after, place, feature, grid, behind, start, stop):
-    work, begins = work_for(grid), sites.start
-    room = _room_for(64, 32 * (stop - start) + 1024)
-    rings = np.zeros(stop - start + 1, dtype=np.int64)
-    points, count, pair = 0, 0, start
-    while pair < stop:
+def _trace(sites, after, place, feature, grid, behind):
+    work, begins, pairs = work_for(grid), sites.start, len(feature)
+    room = _room_for(64, 32 * pairs + 1024)
+    rings = np.zeros(pairs + 1, dtype=np.int64)
+    points, count, pair = 0, 0, 0
+    while pair < pairs:
         first, last = begins[place[pair]], begins[place[pair] + 1]
         end, number = _traced_pair(sites, first, last, after, feature[pair], grid, behind, work, room, points, count)
         if end < 0:
             room = _more_room(room, points, count)
             continue
         points, count = end, number
-        rings[pair - start + 1] = count
+        rings[pair + 1] = count
         pair += 1
     return room.xy[:points].copy(), room.ring_ends[: count + 1].copy(), rings, room.twice[:count].copy()

@@ -206,7 +206,7 @@ def lie_inside(shapes: Shapes, size: Floats) -> Bools:
 
 
 def shared_shapes(
-    shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex, workers: int = 1, moved: Moved = unmoved
+    shapes: Shapes, feature: Ints, size: Floats, layer: LayerIndex, moved: Moved = unmoved
 ) -> pa.LargeBinaryArray:
     """
     Build the shapes that sites share with features, pair by pair.
@@ -221,8 +221,6 @@ def shared_shapes(
         What they share: m², m, or 1.
     layer
         A polygon layer.
-    workers
-        Threads.
     moved
         Brings coordinates to where the shapes are to be.
 
@@ -231,23 +229,21 @@ def shared_shapes(
     LargeBinaryArray
         The WKB of a geometry a pair: most are only written.
     """
-    done, traced_rows, pieces = np.zeros(len(shapes), dtype=bool), list[Ints](), list[pa.Array]()
+    rows, pieces = [np.zeros(0, dtype=np.int64)], list[pa.LargeBinaryArray]()
     if shapes.many:
         from geojw.measure.outlines import traced  # noqa: PLC0415 - numba is loaded only where many sites are measured
 
         for part in shapes.parts():
             if part.dimension == AREA:
-                some = traced(part, feature[part.rows], size[part.rows], layer.grid, workers, moved)
-                drawn = part.rows[np.asarray(some.is_valid())]
-                done[drawn] = True
-                traced_rows.append(drawn)
-                pieces.append(some.drop_null())
-    rows = np.flatnonzero(~done)
-    rest = shapely.transform(_intersected_shapes(shapes.geometries[rows], feature[rows], layer, workers), moved)
-    return in_place([*traced_rows, rows], [*pieces, pa.array(shapely.to_wkb(rest), pa.large_binary())])
+                pairs, drawn = traced(part, feature[part.rows], size[part.rows], layer.grid, moved)
+                rows.append(part.rows[pairs])
+                pieces.append(drawn)
+    left = np.setdiff1d(np.arange(len(shapes)), np.concatenate(rows))
+    rest = shapely.transform(_intersected_shapes(shapes.geometries[left], feature[left], layer), moved)
+    return in_place([*rows, left], [*pieces, pa.array(shapely.to_wkb(rest), pa.large_binary())])
 
 
-def _intersected_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, workers: int) -> Geometries:
+def _intersected_shapes(sites: Geometries, feature: Ints, layer: LayerIndex) -> Geometries:
     """Build them by GEOS, piece by piece."""
     with layer.lock:
         row, piece = layer.everything.tree.query(sites)
@@ -255,16 +251,9 @@ def _intersected_shapes(sites: Geometries, feature: Ints, layer: LayerIndex, wor
         row, piece = row[mine], piece[mine]
         order = np.lexsort((row, piece))
         row, piece = row[order], piece[order]
-        parts = np.full(len(row), None, dtype=object)
-
-        def cut(part: slice) -> None:
-            inside, rest, shared, _ = _shared(sites[row[part]], layer.pieces, piece[part])
-            built: Geometries = np.full(len(inside), None, dtype=object)
-            built[inside] = sites[row[part]][inside]
-            built[rest] = shared
-            parts[part] = built
-
-        in_threads(cut, _piece_cuts(piece, workers), workers)
+        inside, rest, shared, _ = _shared(sites[row], layer.pieces, piece)
+        parts: Geometries = np.full(len(row), None, dtype=object)
+        parts[inside], parts[rest] = sites[row[inside]], shared
     there = np.flatnonzero(~(shapely.is_missing(parts) | shapely.is_empty(parts)))
     there = there[np.lexsort((piece[there], row[there]))]
     return grouped_union(parts[there], row[there], len(sites))
