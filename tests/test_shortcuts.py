@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geojw.measure import overlay
+from geojw.measure import outlines, overlay
 from geojw.measure.accuracy import most_changed, moved_overlap
 from geojw.measure.geodesy import AnalysisCRS
 from geojw.measure.grid import candidates_in, runs_for
@@ -215,6 +216,37 @@ def test_shapes_that_touch_themselves_are_traced(seed: int, monkeypatch: pytest.
     assert (shapely.area(shapely.symmetric_difference(made, theirs)) <= 1e-6).all()
     assert len(made) > 20
     assert sum(left) <= 0.1 * len(made)
+
+
+def test_shapes_of_areas_lines_and_points_keep_their_order() -> None:
+    """Areas are traced, lines and points are built by GEOS: of all together each has its own."""
+    layer, areas = layer_of(swarm(7, 60, 400.0)), swarm(8, 40, 120.0)
+    lines = [shapely.LineString([one.centroid, other.centroid]) for one, other in itertools.pairwise(areas)]
+    sites = [one for some in zip(areas, lines, [line.centroid for line in lines], strict=False) for one in some]
+    shapes = shapes_of(sites, many=True)
+    pairs = overlap_pairs(shapes, layer)
+    assert set(shapes.dimension[pairs.site]) == {0, 1, 2}
+    made = drawn(shared_shapes(shapes.take(pairs.site), pairs.feature, pairs.overlap, layer))
+    theirs = shapely.intersection(shapes.geometries[pairs.site], layer.geometries[pairs.feature])
+    assert shapely.get_dimensions(made).tolist() == shapes.dimension[pairs.site].tolist()
+    assert (shapely.hausdorff_distance(made, theirs) < 1e-6).all()
+
+
+def test_a_ring_that_meets_itself_is_left_to_geos_whatever_its_area(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bow with a wing of 16 m2 and one of 4 m2 that turns the other way: 12 m2 in sum, as much as was measured."""
+    bow = np.array([(0.0, 0.0), (4.0, 4.0), (4.0, -4.0), (-2.0, 2.0), (-2.0, -2.0), (0.0, 0.0)])
+    twice = float(np.sum(bow[:-1, 0] * bow[1:, 1] - bow[1:, 0] * bow[:-1, 1]))
+    layer, shapes = layer_of([shapely.box(-9, -9, 9, 9)]), shapes_of([shapely.box(-5, -5, 5, 5)], many=True)
+    (part,) = shapes.parts()
+    one = np.array([0, len(bow)]), np.array([0, 1]), np.array([abs(twice)])
+    monkeypatch.setattr(outlines, "_trace", lambda *_: (bow if twice > 0 else bow[::-1].copy(), *one))
+    pairs, built = traced(part, np.zeros(1, dtype=np.int64), np.array([abs(twice) / 2]), layer.grid)
+    assert len(pairs) == len(built) == 0
+    plain = shapely.get_coordinates(shapely.box(0, 0, 2, 4))
+    monkeypatch.setattr(outlines, "_trace", lambda *_: (plain, one[0] - [0, 1], one[1], np.array([16.0])))
+    pairs, built = traced(part, np.zeros(1, dtype=np.int64), np.array([8.0]), layer.grid)
+    assert pairs.tolist() == [0]
+    assert drawn(built)[0].equals(shapely.box(0, 0, 2, 4))
 
 
 # ------------------------------------------------------------------------------ WKB
