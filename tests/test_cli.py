@@ -958,33 +958,44 @@ def test_output_into_a_closed_pipe(desk: Desk) -> None:
     assert b"Traceback" not in told, told.decode()[-500:]
 
 
+LINGERS = """
+import sys, time
+from pathlib import Path
+from geojw.cli import main
+from geojw.decide import screening
+
+real, calls = screening.measured, []
+
+def measured(*args, **kwargs):
+    calls.append(None)
+    if len(calls) == 3:
+        Path(sys.argv[1]).touch()
+        time.sleep(60)
+    return real(*args, **kwargs)
+
+screening.measured = measured
+main(sys.argv[2:])
+"""
+"""Says when it has come to the third batch, and waits there: a run of a few sites may be over in no time."""
+
+
 def test_interrupt_of_a_process(minizone: Path, tmp_path: Path) -> None:
     """Ctrl-C while it works: exit 130 and nothing left behind."""
-    words = [
-        "screen",
-        minizone / "sites.gpkg",
-        "--zone",
-        minizone / "pack",
-        "--out",
-        tmp_path / "out",
-        "--batch",
-        "1",
-        "--on",
-        DAY,
-    ]
+    folder, there = tmp_path / "folder", tmp_path / "there"
+    folder.mkdir()
+    words = ["screen", minizone / "sites.gpkg", "--zone", minizone / "pack", "--out", folder / "out", "--on", DAY]
     env = {**os.environ, "PYTHONPATH": ROOT}
-    with subprocess.Popen(
-        [*PROGRAM, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, cwd=tmp_path
-    ) as running:
+    command = [sys.executable, "-c", LINGERS, str(there), *map(str, words), "--batch", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, cwd=folder) as running:
         for _ in range(1_200):
-            if list(tmp_path.glob(".out.partial-*")) or running.poll() is not None:
+            if there.exists() or running.poll() is not None:
                 break
             time.sleep(0.05)
-        time.sleep(0.2)
+        assert list(folder.glob(".out.partial-*"))
         running.send_signal(signal.SIGINT)
         _, told = running.communicate(timeout=60)
     assert running.returncode == 130, told.decode()
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
     assert b"Traceback" not in told
 
 
