@@ -15,6 +15,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Numbers of what glibc's `mallopt` sets."""
 
 _KEPT_BYTES, _LARGE_BYTES, _HEAPS = 1 << 30, 1 << 25, 2
+"""Free bytes that are kept, bytes from which an array is mapped by itself (the most allowed), heaps of threads."""
 
 
 def settle() -> None:

@@ -12,7 +12,6 @@ from geojw.measure.index import LayerIndex, Shapes
 from geojw.measure.nearness import nearest
 from geojw.measure.overlay import overlap_pairs, shared_shapes
 from geojw.measure.simple import are_simple, plain_rings
-from geojw.measure.wkb import written
 
 
 def load() -> None:
@@ -24,7 +23,6 @@ def load() -> None:
     shapes, every = Shapes.of(sites, many=True), layer.everything
     pairs = overlap_pairs(shapes, layer)
     shared_shapes(shapes.take(pairs.site), pairs.feature, pairs.overlap, layer)
-    written(sites)
     accuracy, own = np.ones(1), np.ones(len(sites))
     for grown in (False, True):
         most_changed(shapes, every, accuracy, own, grown=grown)

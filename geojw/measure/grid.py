@@ -246,7 +246,7 @@ def _in_cells(edges: Edges, area_m2: Floats, *, areal: bool) -> Grid:
         none = np.zeros(0, dtype=np.int32)
         return Grid(
             edges, 0.0, 0.0, 1.0, 1, 1, np.zeros(2, np.int64), none, np.zeros(2, np.int64), none,
-            np.array([np.inf, np.inf, -np.inf, -np.inf]), np.zeros(len(area_m2)),
+            np.array([np.inf, np.inf, -np.inf, -np.inf]), area_m2,
         )  # fmt: skip
     west, south = min(edges.px.min(), edges.qx.min()), min(edges.py.min(), edges.qy.min())
     east, north = max(edges.px.max(), edges.qx.max()), max(edges.py.max(), edges.qy.max())

@@ -42,7 +42,7 @@ class Rings(NamedTuple):
 def plain_rings(geometries: Geometries) -> Rings:
     """Take those of many geometries apart that are polygons of one ring of few vertices, without heights."""
     count = shapely.get_num_coordinates(geometries)
-    plain = (shapely.get_type_id(geometries) == GeometryType.POLYGON) & (count <= MOST_VERTICES)
+    plain = (shapely.get_type_id(geometries) == GeometryType.POLYGON) & (count > 0) & (count <= MOST_VERTICES)
     plain &= (shapely.get_num_interior_rings(geometries) == 0) & ~shapely.has_z(geometries) & ~shapely.has_m(geometries)
     rows = np.flatnonzero(plain)
     ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(count[rows], dtype=np.int64)])

@@ -40,9 +40,8 @@ def written(geometries: Geometries) -> pa.LargeBinaryArray:
     """
     rings = plain_rings(geometries)
     rest = np.setdiff1d(np.arange(len(geometries)), rings.rows, assume_unique=True)
-    some, each = np.diff(rings.ends) > 0, np.arange(len(rings.rows) + 1)  # an empty polygon has no ring
-    polygons = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(some)])
-    plain = rings_written(rings.xy, rings.ends, np.flatnonzero(some), polygons, each)
+    each = np.arange(len(rings.rows) + 1)
+    plain = rings_written(rings.xy, rings.ends, each[:-1], each, each)
     return in_place([rings.rows, rest], [plain, pa.array(shapely.to_wkb(geometries[rest]), pa.large_binary())])
 
 

@@ -47,6 +47,7 @@ ZEROS = pa.py_buffer(bytes(1 << 22))
 BUFFER = 1 << 22
 """Arrow has to wait for Python each time that it hands bytes over."""
 CHUNK_BYTES = 1 << 30
+"""Most bytes of shapes in one piece of a column: 32 bits count them."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -157,7 +158,7 @@ class Table:
 
 
 def _chunks(shapes: pa.LargeBinaryArray) -> list[pa.BinaryArray]:
-    """Cut shapes into chunks that 32 bits can count the bytes of, as the files' columns have it."""
+    """Cut shapes into pieces of at most so many bytes, as the files' columns have them."""
     if shapes.nbytes <= CHUNK_BYTES or len(shapes) < 2:  # noqa: PLR2004 - one cannot be cut
         return [shapes.cast(pa.binary())]
     half = len(shapes) // 2
